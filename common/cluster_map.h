@@ -1,0 +1,101 @@
+// The cluster's configuration map: who exists and who owns what. It is a set of small keyed
+// records in the map store, each changed only by compare-and-swap on its version:
+//   "cluster"      ClusterMap: pairs, nodes, routers, volumes, slices; changes when the cluster grows
+//   "volume/1.0"   VolumeRecord: who executes and who logs; changes with every role change
+// No I/O here. Source: design rules P1-P11.
+#pragma once
+
+#include "common/commands.h"
+#include "common/types.h"
+
+namespace pairfs {
+
+using ShortText = CappedBytes<256>;
+using PathText = CappedBytes<4096>;
+using EndpointText = CappedBytes<512>;  // a ZeroMQ endpoint: "tcp://127.0.0.1:7401", "ipc:///..."
+
+enum class RaidLevel : uint8_t { kRaid0 = 0, kRaid1 = 1, kRaid5 = 5, kRaid6 = 6, kRaid10 = 10 };
+
+struct ElementInfo {
+  ShortText id;    // "1.0-e0"
+  PathText path;   // absolute directory
+  ShortText reach;  // "dir" or "partner:1a" (only that node reaches it itself)
+  template <class A>
+  void serialize(A& ar) { ar(id, path, reach); }
+};
+struct VolumeInfo {
+  VolumeId id;
+  ShortText home;  // node name
+  uint8_t raid_level = 1;
+  CappedList<ElementInfo, 64> elements;
+  template <class A>
+  void serialize(A& ar) { ar(id, home, raid_level, elements); }
+};
+struct NodeInfo {
+  ShortText name;           // "1a"
+  EndpointText endpoint;       // where routers and other pairs reach it
+  EndpointText link_endpoint;  // where its partner reaches it
+  template <class A>
+  void serialize(A& ar) { ar(name, endpoint, link_endpoint); }
+};
+struct PairInfo {
+  uint16_t id = 0;
+  CappedList<NodeInfo, 2> nodes;  // exactly two
+  CappedList<VolumeInfo, 16> volumes;
+  template <class A>
+  void serialize(A& ar) { ar(id, nodes, volumes); }
+};
+struct RouterInfo {
+  ShortText name;             // "r1"
+  EndpointText endpoint;      // where clients reach it
+  EndpointText map_endpoint;  // where its map store is served; empty when it holds none
+  template <class A>
+  void serialize(A& ar) { ar(name, endpoint, map_endpoint); }
+};
+// Slices [first, first + count) are on `volume`.
+struct SliceRange {
+  Slice first = 0;
+  uint32_t count = 0;
+  VolumeId volume;
+  template <class A>
+  void serialize(A& ar) { ar(first, count, volume); }
+};
+struct ClusterMap {
+  uint64_t cluster_id = 0;
+  uint32_t format_version = 1;
+  CappedList<RouterInfo, 1024> routers;
+  CappedList<PairInfo, 4096> pairs;
+  CappedList<SliceRange, kSliceCount> slices;  // sorted, without a gap
+  template <class A>
+  void serialize(A& ar) { ar(cluster_id, format_version, routers, pairs, slices); }
+
+  const VolumeInfo* find_volume(VolumeId id) const;
+  const NodeInfo* find_node(BytesView name) const;
+  // The pair a node belongs to; nullptr when there is no such node.
+  const PairInfo* pair_of(BytesView node_name) const;
+  // The other node of its pair; nullptr when there is no such node.
+  const NodeInfo* partner_of(BytesView node_name) const;
+  VolumeId volume_of(Slice slice) const;
+};
+
+// A node in one life. An empty name is nobody.
+struct NodeLife {
+  ShortText name;
+  Incarnation incarnation = 0;
+  friend bool operator==(const NodeLife&, const NodeLife&) = default;
+  template <class A>
+  void serialize(A& ar) { ar(name, incarnation); }
+};
+struct VolumeRecord {
+  Epoch epoch = 0;  // 0: never opened
+  NodeLife executor;
+  NodeLife logger;  // whom the executor last had as partner, also in solo
+  bool solo = true;
+  friend bool operator==(const VolumeRecord&, const VolumeRecord&) = default;
+  template <class A>
+  void serialize(A& ar) { ar(epoch, executor, logger, solo); }
+};
+inline const char* const kClusterKey = "cluster";
+std::string volume_key(VolumeId id);  // "volume/1.0"
+
+}  // namespace pairfs

@@ -1,0 +1,701 @@
+// The commands of pairfs: one struct per command, and one list of them (CommandList at the end).
+// Codec, dispatch, metric names, "does the partner log it?", retry rule, random generator and
+// round-trip tests derive from that list. Adding a command: its struct here, an entry in the
+// list, the FUSE callback, the executor's overload, a test.
+//
+// A struct names its fields once, in serialize(); the wire order is that order. `resolved` is zero
+// on the way to the executor, which fills it in before the command is logged, so that a replay
+// decides nothing anew.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "common/types.h"
+
+namespace pairfs {
+
+// Octets with a cap that decoding enforces.
+template <size_t kMax>
+struct CappedBytes : Bytes {
+  using Bytes::Bytes;
+  CappedBytes() = default;
+  CappedBytes(Bytes b) : Bytes(std::move(b)) {}  // NOLINT: implicit
+  CappedBytes(BytesView b) : Bytes(b) {}         // NOLINT: implicit
+  static constexpr size_t kMaxBytes = kMax;
+};
+// A list with a cap that decoding enforces.
+template <class T, size_t kMax>
+struct CappedList : std::vector<T> {
+  using std::vector<T>::vector;
+  CappedList() = default;
+  CappedList(std::vector<T> v) : std::vector<T>(std::move(v)) {}  // NOLINT: implicit
+  static constexpr size_t kMaxItems = kMax;
+};
+
+inline constexpr size_t kNameMaxBytes = 255;
+inline constexpr size_t kLinkTargetMaxBytes = 4095;
+inline constexpr size_t kXattrNameMaxBytes = 255;
+inline constexpr size_t kXattrValueMaxBytes = 65536;
+inline constexpr size_t kIoMaxBytes = 1 << 20;  // of one Read or Write
+using Name = CappedBytes<kNameMaxBytes>;
+using LinkTarget = CappedBytes<kLinkTargetMaxBytes>;
+using XattrName = CappedBytes<kXattrNameMaxBytes>;
+using XattrValue = CappedBytes<kXattrValueMaxBytes>;
+
+// kRead: answered from the volume's state, never logged, may be repeated.
+// kMutation: logged at both nodes before it is answered, exactly once by slot.
+// kInternal: a mutation that only nodes issue.
+enum class Kind : uint8_t { kRead, kMutation, kInternal };
+
+struct Credentials {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  CappedList<uint32_t, 65536> groups;  // supplementary
+  template <class A>
+  void serialize(A& ar) { ar(uid, gid, groups); }
+};
+struct Attributes {
+  InodeRef inode;
+  uint32_t mode = 0;  // type and permission bits, as st_mode
+  uint32_t nlink = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint64_t rdev = 0;
+  uint64_t size_bytes = 0;
+  uint64_t allocated_bytes = 0;  // st_blocks * 512
+  Timestamp atime;
+  Timestamp mtime;
+  Timestamp ctime;
+  template <class A>
+  void serialize(A& ar) {
+    ar(inode, mode, nlink, uid, gid, rdev, size_bytes, allocated_bytes, atime, mtime, ctime);
+  }
+};
+
+// ---- replies ----
+struct Empty {
+  template <class A>
+  void serialize(A&) {}
+};
+struct AttributesReply {
+  Attributes attributes;
+  template <class A>
+  void serialize(A& ar) { ar(attributes); }
+};
+// An entry's inode. When `remote` is set it lives on another volume and only id, generation and the
+// type bits of mode are valid: the asker gets the attributes there.
+struct EntryReply {
+  Attributes attributes;
+  bool remote = false;
+  template <class A>
+  void serialize(A& ar) { ar(attributes, remote); }
+};
+struct CountReply {
+  uint64_t count = 0;  // bytes written or copied, or the offset found
+  Attributes attributes;  // after the command, where it changed them
+  template <class A>
+  void serialize(A& ar) { ar(count, attributes); }
+};
+struct LinkTargetReply {
+  LinkTarget target;
+  template <class A>
+  void serialize(A& ar) { ar(target); }
+};
+struct XattrReply {
+  XattrValue value;  // for ListXattr: names, each ended by NUL
+  template <class A>
+  void serialize(A& ar) { ar(value); }
+};
+struct DirectoryEntry {
+  Name name;
+  uint64_t cookie = 0;  // where a listing goes on after this entry; stable while it lives
+  InodeRef inode;
+  uint32_t type = 0;  // S_IFMT bits
+  bool has_attributes = false;
+  Attributes attributes;  // only when has_attributes
+  template <class A>
+  void serialize(A& ar) { ar(name, cookie, inode, type, has_attributes, attributes); }
+};
+struct DirectoryReply {
+  CappedList<DirectoryEntry, 65536> entries;
+  bool end = false;  // nothing follows the last entry
+  template <class A>
+  void serialize(A& ar) { ar(entries, end); }
+};
+struct StatFsReply {
+  uint64_t capacity_bytes = 0;
+  uint64_t free_bytes = 0;
+  uint64_t available_bytes = 0;
+  uint64_t inodes = 0;
+  uint64_t inodes_free = 0;
+  template <class A>
+  void serialize(A& ar) { ar(capacity_bytes, free_bytes, available_bytes, inodes, inodes_free); }
+};
+struct LockRange {
+  uint8_t type = 0;  // F_RDLCK, F_WRLCK or F_UNLCK
+  uint64_t start = 0;  // first byte
+  uint64_t end = ~0ULL;  // last byte, inclusive; ~0 = to the end
+  uint64_t owner = 0;  // the kernel's lock owner, unique within the session
+  uint32_t pid = 0;
+  template <class A>
+  void serialize(A& ar) { ar(type, start, end, owner, pid); }
+};
+struct LockReply {
+  LockRange conflict;  // type F_UNLCK: none
+  template <class A>
+  void serialize(A& ar) { ar(conflict); }
+};
+struct OpenInodesReply {
+  CappedList<InodeRef, 1 << 20> unknown;  // declared, but gone
+  template <class A>
+  void serialize(A& ar) { ar(unknown); }
+};
+// What the executor decided.
+struct Resolved {
+  Timestamp now;  // the command's time: strictly later than any given out in the volume
+  InodeRef inode;  // the one that the command makes
+  template <class A>
+  void serialize(A& ar) { ar(now, inode); }
+};
+
+// ---- commands ----
+struct Lookup {
+  static constexpr uint16_t kOp = 1;
+  static constexpr const char* kName = "Lookup";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = EntryReply;
+  InodeRef parent;
+  Name name;  // "." and ".." are answered too
+  Credentials credentials;
+  template <class A>
+  void serialize(A& ar) { ar(parent, name, credentials); }
+};
+struct GetAttributes {
+  static constexpr uint16_t kOp = 2;
+  static constexpr const char* kName = "GetAttributes";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = AttributesReply;
+  InodeRef inode;
+  template <class A>
+  void serialize(A& ar) { ar(inode); }
+};
+struct ReadLink {
+  static constexpr uint16_t kOp = 3;
+  static constexpr const char* kName = "ReadLink";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = LinkTargetReply;
+  InodeRef inode;
+  template <class A>
+  void serialize(A& ar) { ar(inode); }
+};
+// Checks the access that `flags` (open(2)'s) asks for and counts one more open handle of the
+// session; also for directories.
+struct Open {
+  static constexpr uint16_t kOp = 4;
+  static constexpr const char* kName = "Open";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = AttributesReply;
+  InodeRef inode;
+  uint32_t flags = 0;
+  Credentials credentials;
+  template <class A>
+  void serialize(A& ar) { ar(inode, flags, credentials); }
+};
+// The data travel in the reply's bulk frame; shorter than asked only at end of file.
+struct Read {
+  static constexpr uint16_t kOp = 5;
+  static constexpr const char* kName = "Read";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = Empty;
+  InodeRef inode;
+  uint64_t offset_bytes = 0;
+  uint32_t length_bytes = 0;
+  bool update_atime = true;  // relatime, decided by the executor
+  template <class A>
+  void serialize(A& ar) { ar(inode, offset_bytes, length_bytes, update_atime); }
+};
+// Entries after `cookie` (0 = from the start), "." and ".." first, as many as fit in max_bytes of
+// struct fuse_dirent(plus) space. A listing neither repeats nor omits an entry that lives all
+// through it.
+struct ReadDirectory {
+  static constexpr uint16_t kOp = 6;
+  static constexpr const char* kName = "ReadDirectory";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = DirectoryReply;
+  InodeRef inode;
+  uint64_t cookie = 0;
+  uint32_t max_bytes = 0;
+  bool with_attributes = false;
+  bool update_atime = true;
+  template <class A>
+  void serialize(A& ar) { ar(inode, cookie, max_bytes, with_attributes, update_atime); }
+};
+struct Access {
+  static constexpr uint16_t kOp = 7;
+  static constexpr const char* kName = "Access";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = Empty;
+  InodeRef inode;
+  uint32_t mask = 0;  // R_OK | W_OK | X_OK, or F_OK
+  Credentials credentials;
+  template <class A>
+  void serialize(A& ar) { ar(inode, mask, credentials); }
+};
+struct StatFs {
+  static constexpr uint16_t kOp = 8;
+  static constexpr const char* kName = "StatFs";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = StatFsReply;
+  Slice slice = 0;  // any slice of the volume
+  template <class A>
+  void serialize(A& ar) { ar(slice); }
+};
+struct GetXattr {
+  static constexpr uint16_t kOp = 9;
+  static constexpr const char* kName = "GetXattr";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = XattrReply;
+  InodeRef inode;
+  XattrName name;
+  Credentials credentials;
+  template <class A>
+  void serialize(A& ar) { ar(inode, name, credentials); }
+};
+struct ListXattr {
+  static constexpr uint16_t kOp = 10;
+  static constexpr const char* kName = "ListXattr";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = XattrReply;
+  InodeRef inode;
+  Credentials credentials;
+  template <class A>
+  void serialize(A& ar) { ar(inode, credentials); }
+};
+struct Seek {
+  static constexpr uint16_t kOp = 11;
+  static constexpr const char* kName = "Seek";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = CountReply;
+  InodeRef inode;
+  uint64_t offset_bytes = 0;
+  uint32_t whence = 0;  // SEEK_DATA or SEEK_HOLE
+  template <class A>
+  void serialize(A& ar) { ar(inode, offset_bytes, whence); }
+};
+struct TestLock {
+  static constexpr uint16_t kOp = 12;
+  static constexpr const char* kName = "TestLock";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = LockReply;
+  InodeRef inode;
+  LockRange range;
+  template <class A>
+  void serialize(A& ar) { ar(inode, range); }
+};
+// Drops `count` of the session's open handles. An orphan with none left anywhere is freed.
+struct Close {
+  static constexpr uint16_t kOp = 13;
+  static constexpr const char* kName = "Close";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = Empty;
+  InodeRef inode;
+  uint32_t count = 1;
+  template <class A>
+  void serialize(A& ar) { ar(inode, count); }
+};
+// Keeps the session alive on the volume.
+struct RenewSession {
+  static constexpr uint16_t kOp = 14;
+  static constexpr const char* kName = "RenewSession";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = Empty;
+  Slice slice = 0;
+  template <class A>
+  void serialize(A& ar) { ar(slice); }
+};
+// Tells a new executor which inodes of the volume the session holds open, all at once.
+struct DeclareOpens {
+  static constexpr uint16_t kOp = 15;
+  static constexpr const char* kName = "DeclareOpens";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = OpenInodesReply;
+  Slice slice = 0;
+  CappedList<InodeRef, 1 << 20> inodes;  // one item per inode
+  CappedList<uint32_t, 1 << 20> counts;  // how many handles each has
+  template <class A>
+  void serialize(A& ar) { ar(slice, inodes, counts); }
+};
+// Answered when both nodes' logs are on stable storage up to all that was executed before it.
+struct Fsync {
+  static constexpr uint16_t kOp = 16;
+  static constexpr const char* kName = "Fsync";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = Empty;
+  InodeRef inode;
+  template <class A>
+  void serialize(A& ar) { ar(inode); }
+};
+// mknod(2): regular file, fifo, socket or device. `mode` is the wanted one, before umask: a default
+// ACL of the parent takes the umask's place.
+struct MakeNode {
+  static constexpr uint16_t kOp = 64;
+  static constexpr const char* kName = "MakeNode";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = EntryReply;
+  InodeRef parent;
+  Name name;
+  uint32_t mode = 0;
+  uint32_t umask = 0;
+  uint64_t rdev = 0;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(parent, name, mode, umask, rdev, credentials, resolved); }
+};
+// open(2) with O_CREAT: creates and opens. With O_EXCL in flags an existing name is EEXIST; else an
+// existing file is opened, after a check of access.
+struct CreateFile {
+  static constexpr uint16_t kOp = 65;
+  static constexpr const char* kName = "CreateFile";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = EntryReply;
+  InodeRef parent;
+  Name name;
+  uint32_t mode = 0;
+  uint32_t umask = 0;
+  uint32_t flags = 0;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(parent, name, mode, umask, flags, credentials, resolved); }
+};
+struct MakeDirectory {
+  static constexpr uint16_t kOp = 66;
+  static constexpr const char* kName = "MakeDirectory";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = EntryReply;
+  InodeRef parent;
+  Name name;
+  uint32_t mode = 0;
+  uint32_t umask = 0;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(parent, name, mode, umask, credentials, resolved); }
+};
+struct MakeSymlink {
+  static constexpr uint16_t kOp = 67;
+  static constexpr const char* kName = "MakeSymlink";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = EntryReply;
+  InodeRef parent;
+  Name name;
+  LinkTarget target;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(parent, name, target, credentials, resolved); }
+};
+struct MakeLink {
+  static constexpr uint16_t kOp = 68;
+  static constexpr const char* kName = "MakeLink";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = EntryReply;
+  InodeRef inode;
+  InodeRef parent;  // of the new name
+  Name name;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(inode, parent, name, credentials, resolved); }
+};
+struct Unlink {
+  static constexpr uint16_t kOp = 69;
+  static constexpr const char* kName = "Unlink";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  InodeRef parent;
+  Name name;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(parent, name, credentials, resolved); }
+};
+struct RemoveDirectory {
+  static constexpr uint16_t kOp = 70;
+  static constexpr const char* kName = "RemoveDirectory";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  InodeRef parent;
+  Name name;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(parent, name, credentials, resolved); }
+};
+struct Rename {
+  static constexpr uint16_t kOp = 71;
+  static constexpr const char* kName = "Rename";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  InodeRef parent;
+  Name name;
+  InodeRef new_parent;
+  Name new_name;
+  uint32_t flags = 0;  // RENAME_NOREPLACE, RENAME_EXCHANGE
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(parent, name, new_parent, new_name, flags, credentials, resolved); }
+};
+// The data are the request's bulk frame. With `append` the executor writes the offset in.
+struct Write {
+  static constexpr uint16_t kOp = 72;
+  static constexpr const char* kName = "Write";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = CountReply;
+  InodeRef inode;
+  uint64_t offset_bytes = 0;
+  bool append = false;
+  bool clear_privileges = false;  // drop setuid/setgid bits and security.capability
+  bool sync = false;  // answered only when on stable storage (O_SYNC, O_DSYNC)
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(inode, offset_bytes, append, clear_privileges, sync, resolved); }
+};
+struct SetAttributes {
+  static constexpr uint16_t kOp = 73;
+  static constexpr const char* kName = "SetAttributes";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = AttributesReply;
+  enum Valid : uint32_t {
+    kMode = 1, kUid = 2, kGid = 4, kSize = 8, kAtime = 16, kMtime = 32, kAtimeNow = 64,
+    kMtimeNow = 128, kClearPrivileges = 256,
+    kOpenHandle = 512,  // size by ftruncate(2): access was checked at open
+  };
+  InodeRef inode;
+  uint32_t valid = 0;
+  uint32_t mode = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint64_t size_bytes = 0;
+  Timestamp atime;
+  Timestamp mtime;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) {
+    ar(inode, valid, mode, uid, gid, size_bytes, atime, mtime, credentials, resolved);
+  }
+};
+struct SetXattr {
+  static constexpr uint16_t kOp = 74;
+  static constexpr const char* kName = "SetXattr";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  InodeRef inode;
+  XattrName name;
+  XattrValue value;
+  uint32_t flags = 0;  // XATTR_CREATE, XATTR_REPLACE
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(inode, name, value, flags, credentials, resolved); }
+};
+struct RemoveXattr {
+  static constexpr uint16_t kOp = 75;
+  static constexpr const char* kName = "RemoveXattr";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  InodeRef inode;
+  XattrName name;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(inode, name, credentials, resolved); }
+};
+struct Allocate {
+  static constexpr uint16_t kOp = 76;
+  static constexpr const char* kName = "Allocate";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = CountReply;
+  InodeRef inode;
+  uint32_t mode = 0;  // FALLOC_FL_*
+  uint64_t offset_bytes = 0;
+  uint64_t length_bytes = 0;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(inode, mode, offset_bytes, length_bytes, resolved); }
+};
+// copy_file_range(2) between inodes of one volume.
+struct CopyRange {
+  static constexpr uint16_t kOp = 77;
+  static constexpr const char* kName = "CopyRange";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = CountReply;
+  InodeRef source;
+  uint64_t source_offset_bytes = 0;
+  InodeRef inode;
+  uint64_t offset_bytes = 0;
+  uint64_t length_bytes = 0;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) {
+    ar(source, source_offset_bytes, inode, offset_bytes, length_bytes, resolved);
+  }
+};
+struct SetLock {
+  static constexpr uint16_t kOp = 78;
+  static constexpr const char* kName = "SetLock";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  InodeRef inode;
+  LockRange range;
+  bool whole_file = false;  // flock(2), a space of its own beside fcntl(2)'s
+  bool wait = false;  // until it is granted or cancelled
+  template <class A>
+  void serialize(A& ar) { ar(inode, range, whole_file, wait); }
+};
+// Ends a SetLock that waits: it is answered EINTR unless it was granted before.
+struct CancelLock {
+  static constexpr uint16_t kOp = 79;
+  static constexpr const char* kName = "CancelLock";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  InodeRef inode;
+  uint32_t slot = 0;  // of the SetLock, in the same session
+  uint64_t sequence = 0;
+  template <class A>
+  void serialize(A& ar) { ar(inode, slot, sequence); }
+};
+struct OpenSession {
+  static constexpr uint16_t kOp = 80;
+  static constexpr const char* kName = "OpenSession";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  Slice slice = 0;
+  CappedBytes<256> host;
+  CappedBytes<4096> mount;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(slice, host, mount, resolved); }
+};
+// Ends the session on the volume: its locks go, its orphans are freed.
+struct CloseSession {
+  static constexpr uint16_t kOp = 81;
+  static constexpr const char* kName = "CloseSession";
+  static constexpr Kind kKind = Kind::kMutation;
+  using Reply = Empty;
+  Slice slice = 0;
+  template <class A>
+  void serialize(A& ar) { ar(slice); }
+};
+// Frees an unlinked inode that nobody holds open.
+struct FreeInode {
+  static constexpr uint16_t kOp = 128;
+  static constexpr const char* kName = "FreeInode";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  InodeRef inode;
+  template <class A>
+  void serialize(A& ar) { ar(inode); }
+};
+struct UpdateAtime {
+  static constexpr uint16_t kOp = 129;
+  static constexpr const char* kName = "UpdateAtime";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  InodeRef inode;
+  Timestamp atime;
+  template <class A>
+  void serialize(A& ar) { ar(inode, atime); }
+};
+struct ExpireSession {
+  static constexpr uint16_t kOp = 130;
+  static constexpr const char* kName = "ExpireSession";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  SessionId session = 0;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(session, resolved); }
+};
+// The first record of an epoch (P6): who executes from here on.
+struct BeginEpoch {
+  static constexpr uint16_t kOp = 131;
+  static constexpr const char* kName = "BeginEpoch";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  CappedBytes<64> executor;
+  Incarnation incarnation = 0;
+  bool solo = false;
+  template <class A>
+  void serialize(A& ar) { ar(executor, incarnation, solo); }
+};
+// A consistency point: the volume's durable state holds every command up to `sequence`. Confirmed
+// once the partner holds this record. `store_token` is the store's own description of it (manifest
+// name, length, crc), opaque here.
+struct ConsistencyPoint {
+  static constexpr uint16_t kOp = 132;
+  static constexpr const char* kName = "ConsistencyPoint";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  Sequence sequence = 0;
+  uint32_t chain_crc = 0;
+  CappedBytes<65536> store_token;
+  template <class A>
+  void serialize(A& ar) { ar(sequence, chain_crc, store_token); }
+};
+
+template <class... Ts>
+struct TypeList {};
+
+// The list. Op codes are explicit and never reused; a retired one stays reserved in
+// docs/protocol.md.
+using CommandList =
+    TypeList<Lookup, GetAttributes, ReadLink, Open, Read, ReadDirectory, Access, StatFs,
+             GetXattr, ListXattr, Seek, TestLock, Close, RenewSession, DeclareOpens,
+             Fsync, MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink,
+             RemoveDirectory, Rename, Write, SetAttributes, SetXattr, RemoveXattr,
+             Allocate, CopyRange, SetLock, CancelLock, OpenSession, CloseSession,
+             FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint>;
+
+template <class Visitor, class... Ts>
+void for_each_command_type(Visitor&& visitor, TypeList<Ts...>) {
+  (visitor(std::type_identity<Ts>{}), ...);
+}
+// Calls visitor(std::type_identity<Command>{}) for every command.
+template <class Visitor>
+void for_each_command_type(Visitor&& visitor) {
+  for_each_command_type(visitor, CommandList{});
+}
+// Calls visitor(std::type_identity<Command>{}) for the command with this op code; false when there
+// is none.
+template <class Visitor>
+bool visit_command_type(uint16_t op, Visitor&& visitor) {
+  bool found = false;
+  for_each_command_type([&]<class C>(std::type_identity<C> type) {
+    if (!found && C::kOp == op) {
+      found = true;
+      visitor(type);
+    }
+  });
+  return found;
+}
+// The command's name, for logs and metrics; "Unknown" when there is none.
+inline const char* command_name(uint16_t op) {
+  const char* name = "Unknown";
+  visit_command_type(op, [&]<class C>(std::type_identity<C>) { name = C::kName; });
+  return name;
+}
+// True when the partner logs it.
+inline bool is_logged(uint16_t op) {
+  bool logged = false;
+  visit_command_type(op,
+                     [&]<class C>(std::type_identity<C>) { logged = C::kKind != Kind::kRead; });
+  return logged;
+}
+
+}  // namespace pairfs

@@ -1,0 +1,66 @@
+// The fixed header in front of every message, and its bytes. Little-endian, 128 bytes in version
+// 1. A router reads this and nothing else. Byte by byte: docs/protocol.md.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "common/types.h"
+
+namespace pairfs {
+
+inline constexpr uint16_t kProtocolVersion = 1;
+inline constexpr size_t kHeaderBytes = 128;
+
+enum HeaderFlag : uint16_t {
+  kFlagReply = 1,      // an answer; `status` is valid
+  kFlagHasBulkCrc = 2,  // bulk_crc is valid
+  kFlagRetry = 4,      // a request sent again
+};
+inline constexpr uint16_t kKnownFlags = kFlagReply | kFlagHasBulkCrc | kFlagRetry;
+
+// Of a reply: what became of the request. kOutcome carries the errno in `error`; the rest are not
+// outcomes: the command was not executed (or its outcome cannot be told yet).
+enum class ReplyStatus : uint16_t {
+  kOutcome = 0,      // error == 0: the body is the command's Reply
+  kNotExecutor = 1,  // not executed here: read the map again, then retry
+  kBusy = 2,         // not executed: retry after a pause
+  kUnknownSession = 3,  // EXPIRED: the session is unknown or expired on this volume
+  kBadRequest = 4,   // refused as malformed; a programmer's mistake at the sender
+};
+
+struct MessageHeader {
+  uint16_t op = 0;
+  uint16_t flags = 0;
+  ReplyStatus status = ReplyStatus::kOutcome;
+  Slice slice = 0;
+  VolumeId volume;     // filled by the router
+  int32_t error = 0;   // errno of a reply
+  uint64_t cluster_id = 0;
+  Epoch epoch = 0;     // of the volume, as the sender knows it; filled by the router
+  Incarnation sender = 0;
+  Incarnation receiver = 0;  // 0: whoever is there
+  RequestId request;
+  uint64_t trace_id = 0;
+  uint32_t body_length = 0;
+  uint32_t bulk_length = 0;
+  uint32_t bulk_crc = 0;
+
+  // The 128 bytes; the crc in them covers header and body.
+  std::array<char, kHeaderBytes> encode(BytesView body) const;
+};
+
+enum class HeaderError { kTooShort, kBadLength, kBadVersion, kBadFlags, kBadCrc, kBadBody };
+const char* to_string(HeaderError error);
+
+struct ParsedHead {
+  MessageHeader header;
+  BytesView body;  // a view into what was parsed
+};
+// Takes a head frame (header and body together) apart. Nothing of it may be used on an error.
+std::optional<ParsedHead> parse_head(BytesView frame, HeaderError* error);
+
+// Header and body in one frame.
+Bytes make_head(MessageHeader header, BytesView body);
+
+}  // namespace pairfs

@@ -1,0 +1,98 @@
+// Message channels over ZeroMQ. transport.cc is the one file that includes zmq. A Socket belongs
+// to one thread; a Context may be shared. Nothing here blocks except Poller::wait.
+//
+// Sending never blocks: a full or missing peer loses the message, and the caller's own timeouts
+// and retries cover it, as ZeroMQ delivers at most once anyway.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "common/types.h"
+
+namespace pairfs {
+
+// One message: the routing envelope (only on a server socket: one frame per hop to go back
+// through, outermost first), the head (header and body), and bulk data when there are any.
+struct Message {
+  std::vector<Bytes> envelope;
+  SharedBytes head;
+  SharedBytes bulk;
+};
+
+class Context {
+ public:
+  explicit Context(int io_threads = 1);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  void* handle() const { return handle_; }
+
+ private:
+  void* handle_;
+};
+
+class Socket {
+ public:
+  // Binds and receives from many peers. A request's envelope, kept whole, routes its reply.
+  // `endpoint` may end in ":*" for any free port. Throws std::runtime_error with a sentence.
+  static Socket server(Context& context, const std::string& endpoint);
+  // Connects to one peer, now and whenever it comes back. With IMMEDIATE nothing queues for a
+  // peer that is not there: send() is false then.
+  static Socket client(Context& context, const std::string& endpoint);
+
+  Socket(Socket&& other) noexcept;
+  Socket& operator=(Socket&& other) noexcept;
+  ~Socket();
+
+  // False when the peer is unknown, gone, or full. The frames are not copied when larger than
+  // 4 KiB: the SharedBytes live until sent.
+  bool send(const std::vector<Bytes>& envelope, SharedBytes head, SharedBytes bulk = {});
+  // The next whole message, if one is there. Malformed frame counts (no head, more than two
+  // frames after the empty delimiter, too many hops) are dropped and counted.
+  std::optional<Message> receive();
+  uint64_t dropped_count() const { return dropped_; }
+
+  // The endpoint as bound, with the port that was chosen.
+  const std::string& endpoint() const { return endpoint_; }
+
+  // Client sockets: connected / disconnected events since the last call, oldest first.
+  enum class LinkEvent { kConnected, kDisconnected };
+  std::vector<LinkEvent> link_events();
+
+  void* handle() const { return handle_; }
+  void* monitor_handle() const { return monitor_; }
+
+ private:
+  Socket() = default;
+  void* handle_ = nullptr;
+  void* monitor_ = nullptr;
+  std::string endpoint_;
+  bool is_server_ = false;
+  uint64_t dropped_ = 0;
+};
+
+// Waits for sockets and file descriptors. The sockets must outlive it. One thread.
+class Poller {
+ public:
+  void add(const Socket& socket);
+  void add_fd(int fd);
+  void remove(const Socket& socket);
+  void remove_fd(int fd);
+  // Returns when something is readable or after `timeout` (rounded up to 1 ms; negative: for
+  // ever). Spurious returns are possible. Ended early by a signal.
+  void wait(Duration timeout);
+  bool fd_ready(int fd) const;
+
+ private:
+  struct Item {
+    void* socket;
+    int fd;
+    bool ready;
+  };
+  std::vector<Item> items_;
+};
+
+}  // namespace pairfs
