@@ -101,9 +101,8 @@ CEREAL_SETUP_ARCHIVE_TRAITS(pairfs::codec_internal::BoundedInputArchive,
 
 namespace pairfs {
 
-// "used", so that the optimiser keeps instantiations that only other files call.
 template <class T>
-[[gnu::used]] Bytes encode(const T& value) {
+Bytes encode(const T& value) {
   Bytes out;
   codec_internal::OutputArchive archive(out);
   // serialize() is one function for both directions, so it cannot be const.
@@ -112,7 +111,7 @@ template <class T>
 }
 
 template <class T>
-[[gnu::used]] std::optional<T> decode(BytesView bytes) {
+std::optional<T> decode(BytesView bytes) {
   try {
     T value;
     codec_internal::BoundedInputArchive archive(bytes);
@@ -124,21 +123,21 @@ template <class T>
   }
 }
 
-namespace {
-template <class T>
-void instantiate() {
-  [[maybe_unused]] Bytes (*e)(const T&) = &encode<T>;
-  [[maybe_unused]] std::optional<T> (*d)(BytesView) = &decode<T>;
+// Pointers to every command's codec: what makes the compiler keep them for the other files.
+template <class... Cs>
+struct CodecTable {
+  using Function = void (*)();
+  inline static const Function kFunctions[] = {
+      reinterpret_cast<Function>(&encode<Cs>)..., reinterpret_cast<Function>(&decode<Cs>)...,
+      reinterpret_cast<Function>(&encode<typename Cs::Reply>)...,
+      reinterpret_cast<Function>(&decode<typename Cs::Reply>)...};
+};
+template <class... Cs>
+const void* keep_codecs(TypeList<Cs...>) {
+  return CodecTable<Cs...>::kFunctions;
 }
-}  // namespace
-
-// Never called for its effect; makes encode/decode exist for each command and reply.
-void instantiate_command_codecs() {
-  for_each_command_type([]<class C>(std::type_identity<C>) {
-    instantiate<C>();
-    instantiate<typename C::Reply>();
-  });
-}
+extern const void* const kCommandCodecs;
+const void* const kCommandCodecs = keep_codecs(CommandList{});
 
 #define PAIRFS_INSTANTIATE(T)          \
   template Bytes encode<T>(const T&); \

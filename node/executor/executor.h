@@ -1,0 +1,89 @@
+// Executes the commands of one volume on its store: POSIX semantics, exactly-once replies,
+// sessions, open handles, locks. Deterministic: the same commands in the same order give the same
+// state, the same replies and the same outcome crc; time and randomness come in as arguments.
+//
+// What it does not do: logging, waiting for the partner, deciding who executes (PairCore), I/O.
+// One loop thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common/cluster_map.h"
+#include "common/header.h"
+#include "common/types.h"
+#include "node/store/volume_store.h"
+
+namespace pairfs {
+
+// A command as it came, or as the log holds it.
+struct CommandInput {
+  uint16_t op = 0;
+  RequestId request;
+  Slice slice = 0;
+  SharedBytes body;
+  SharedBytes bulk;
+};
+
+// What became of it.
+struct Executed {
+  ReplyStatus status = ReplyStatus::kOutcome;
+  int error = 0;       // errno; 0 = ok
+  Bytes reply;         // encoded Reply when ok
+  // Mutations: the volume changed (at least its reply table), so the command must be logged under
+  // the sequence given to execute(), with this body and the input's bulk.
+  bool logged = false;
+  Bytes resolved_body;
+  uint32_t outcome_crc = 0;  // of error and reply; replay must give the same
+  // A SetLock that waits: nothing happened yet; it will come back through take_granted().
+  bool waiting = false;
+  // Read: the data, to be fetched (maybe on a worker) and sent as the reply's bulk.
+  std::unique_ptr<ReadPlan> read;
+  // The answer must wait until the logs are on stable storage (Fsync, O_SYNC writes).
+  bool needs_sync = false;
+};
+
+struct ExecutorConfig {
+  VolumeId volume;
+  Epoch epoch = 0;  // generation of inodes made from now on
+  // Placement of directories near the root; fixed for the executor's life.
+  ClusterMap map;
+  Duration session_timeout = std::chrono::seconds(60);
+};
+
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  // Executes a fresh command. `sequence` is what the log will call it if Executed::logged;
+  // `wall_clock` is the machine's time of day, `now` its monotonic time.
+  virtual Executed execute(const CommandInput& input, Sequence sequence, Timestamp wall_clock,
+                           Instant now) = 0;
+  // Executes a logged command again after a crash or takeover. Executed::outcome_crc is to be
+  // compared with the record's.
+  virtual Executed replay(const CommandInput& input, Sequence sequence) = 0;
+
+  // Commands that the executor itself wants executed and logged next (FreeInode, UpdateAtime,
+  // ExpireSession): the shell takes them and passes each to execute(). Bounded per call.
+  virtual std::vector<CommandInput> take_follow_ups(Instant now) = 0;
+  // Waiting SetLock commands that can be granted (or were cancelled) now: the shell passes each
+  // to execute() again.
+  virtual std::vector<CommandInput> take_granted() = 0;
+  // A fresh executor serves again: session timers restart, orphans wait until every live session
+  // declared its opens or expired.
+  virtual void begin_serving(Instant now) = 0;
+
+  // Sets up the root directory of an empty volume that owns slice 0, and the volume's own rows.
+  // Part of the first epoch; deterministic.
+  virtual void format(Sequence sequence, Timestamp now) = 0;
+
+  struct SessionStatus {
+    SessionId id;
+    std::string host, mount, state;  // state: live, expired
+  };
+  virtual std::vector<SessionStatus> sessions() const = 0;
+};
+
+std::unique_ptr<Executor> make_executor(const ExecutorConfig& config, VolumeStore& store);
+
+}  // namespace pairfs
