@@ -1,0 +1,26 @@
+// The file by which a daemon tells its supervisor that it serves: `ready_file` in its
+// configuration. Appears whole (written beside, then renamed): {"pid": 123, "endpoint": "tcp://..."}
+// and goes with the object. A killed daemon leaves it, so that readers compare the pid.
+#pragma once
+
+#include <string>
+
+namespace pairfs {
+
+class ReadyFile {
+ public:
+  // Nothing is ready yet: a file left by a predecessor is removed. An empty path: does nothing.
+  explicit ReadyFile(std::string path);
+  ~ReadyFile();
+  ReadyFile(const ReadyFile&) = delete;
+  ReadyFile& operator=(const ReadyFile&) = delete;
+
+  // `endpoint` is where this process serves, with the port that was chosen; `link_endpoint` (nodes)
+  // is left out when empty. False when the file cannot be written: errno tells.
+  bool announce(const std::string& endpoint, const std::string& link_endpoint = "");
+
+ private:
+  std::string path_;
+};
+
+}  // namespace pairfs
