@@ -156,8 +156,12 @@ struct OpenInodesReply {
 struct Resolved {
   Timestamp now;  // the command's time: strictly later than any given out in the volume
   InodeRef inode;  // the one that the command makes
+  // An errno that rests on what replay does not know (ENOSPC, EDEADLK); 0: none.
+  uint32_t refused = 0;
+  // Nobody holds open the inode that loses its last name: it is freed at once.
+  bool free_inode = false;
   template <class A>
-  void serialize(A& ar) { ar(now, inode); }
+  void serialize(A& ar) { ar(now, inode, refused, free_inode); }
 };
 
 // ---- commands ----
@@ -555,8 +559,9 @@ struct SetLock {
   LockRange range;
   bool whole_file = false;  // flock(2), a space of its own beside fcntl(2)'s
   bool wait = false;  // until it is granted or cancelled
+  Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(inode, range, whole_file, wait); }
+  void serialize(A& ar) { ar(inode, range, whole_file, wait, resolved); }
 };
 // Ends a SetLock that waits: it is answered EINTR unless it was granted before.
 struct CancelLock {
