@@ -22,7 +22,8 @@ class FileMapStore {
   virtual ~FileMapStore() = default;
   virtual uint64_t map_version() const = 0;
   virtual const std::vector<MapEntry>& entries() const = 0;  // sorted by key
-  // Durable when it returns. expected_version 0: the key must be absent.
+  // Durable when it returns. expected_version 0: the key must be absent. A disk that refuses the
+  // new file (logged) swaps nothing; one that fails after the rename ends the process.
   virtual MapSwapReply swap(const MapSwap& request) = 0;
 };
 
@@ -42,6 +43,7 @@ class MapClient {
   bool known() const { return map_version() != 0; }
   virtual uint64_t map_version() const = 0;
   virtual const MapEntry* find(BytesView key) const = 0;
+  virtual const std::vector<MapEntry>& entries() const = 0;  // sorted by key
   // True when the store answered within the last second.
   virtual bool reachable(Instant now) const = 0;
   // Asks for a fresh copy now rather than when the watch tells.
@@ -54,7 +56,13 @@ class MapClient {
                     std::function<void(SwapOutcome, const MapEntry& current)> done) = 0;
 };
 
-// `endpoints`: one or more places where the same map is served.
+// `endpoints`: one or more places where the same map is served; the next one is tried when one is
+// silent for a second. A router's client endpoint serves it too, for reading only: a swap is never
+// answered there. `cluster_id` 0: not known yet, the first answer's is taken. Throws
+// std::runtime_error with a sentence when an endpoint is malformed.
+//
+// A swap whose connection is lost is sent again within its timeout, which is safe, as the versions
+// let it take effect once. kConflict then means: the record is `current`, whoever made it so.
 std::unique_ptr<MapClient> make_map_client(Context& context,
                                            const std::vector<std::string>& endpoints,
                                            uint64_t cluster_id);

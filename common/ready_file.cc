@@ -8,12 +8,8 @@
 
 namespace pairfs {
 
-ReadyFile::ReadyFile(std::string path) : path_(std::move(path)) {
-  if (!path_.empty()) ::unlink(path_.c_str());
-}
-
 ReadyFile::~ReadyFile() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  if (announced_) ::unlink(path_.c_str());
 }
 
 bool ReadyFile::announce(const std::string& endpoint, const std::string& link_endpoint) {
@@ -26,7 +22,8 @@ bool ReadyFile::announce(const std::string& endpoint, const std::string& link_en
   if (fd < 0) return false;
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   ::close(fd);
-  return written && ::rename(temporary.c_str(), path_.c_str()) == 0;
+  announced_ = written && ::rename(temporary.c_str(), path_.c_str()) == 0;
+  return announced_;
 }
 
 }  // namespace pairfs

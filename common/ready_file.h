@@ -1,16 +1,18 @@
 // The file by which a daemon tells its supervisor that it serves: `ready_file` in its
 // configuration. Appears whole (written beside, then renamed): {"pid": 123, "endpoint": "tcp://..."}
-// and goes with the object. A killed daemon leaves it, so that readers compare the pid.
+// and goes with the object that announced it. A killed daemon leaves it, so that readers compare the
+// pid.
 #pragma once
 
 #include <string>
+#include <utility>
 
 namespace pairfs {
 
 class ReadyFile {
  public:
-  // Nothing is ready yet: a file left by a predecessor is removed. An empty path: does nothing.
-  explicit ReadyFile(std::string path);
+  // An empty path: does nothing.
+  explicit ReadyFile(std::string path) : path_(std::move(path)) {}
   ~ReadyFile();
   ReadyFile(const ReadyFile&) = delete;
   ReadyFile& operator=(const ReadyFile&) = delete;
@@ -21,6 +23,7 @@ class ReadyFile {
 
  private:
   std::string path_;
+  bool announced_ = false;
 };
 
 }  // namespace pairfs

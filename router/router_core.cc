@@ -1,0 +1,124 @@
+#include "router/router_core.h"
+
+#include "common/commands.h"
+#include "common/messages.h"
+
+namespace pairfs {
+namespace {
+
+bool may_come_from_client(uint16_t op) {
+  bool allowed = false;
+  visit_command_type(
+      op, [&]<class C>(std::type_identity<C>) { allowed = C::kKind != Kind::kInternal; });
+  return allowed;
+}
+
+}  // namespace
+
+Bytes make_refusal(const MessageHeader& request, uint64_t cluster_id, ReplyStatus status) {
+  MessageHeader reply;
+  reply.op = request.op;
+  reply.flags = kFlagReply;
+  reply.status = status;
+  reply.slice = request.slice;
+  reply.volume = request.volume;
+  reply.epoch = request.epoch;
+  reply.cluster_id = cluster_id;
+  reply.request = request.request;
+  reply.trace_id = request.trace_id;
+  return make_head(reply, {});
+}
+
+RouterCore::Decision RouterCore::on_client(BytesView head) {
+  Decision decision;
+  HeaderError error{};
+  const auto parsed = parse_head(head, &error);
+  if (!parsed) {
+    ++counters_.dropped_malformed;
+    decision.why = to_string(error);
+    return decision;
+  }
+  decision.header = parsed->header;
+  decision.body = parsed->body;
+  const MessageHeader& header = decision.header;
+  if ((header.flags & kFlagReply) != 0) {
+    ++counters_.dropped_malformed;
+    decision.why = "a reply from a client";
+    return decision;
+  }
+  const bool asks_router = header.op == MapRead::kOp || header.op == RouterStatus::kOp;
+  // Who only knows a router's address learns the cluster's id from it.
+  const bool same_cluster =
+      header.cluster_id == cluster_id_ || (asks_router && header.cluster_id == 0);
+  if (same_cluster && asks_router) {
+    ++(header.op == MapRead::kOp ? counters_.map_reads : counters_.status_requests);
+    decision.kind =
+        header.op == MapRead::kOp ? Decision::Kind::kMapRead : Decision::Kind::kStatus;
+    return decision;
+  }
+  if (!same_cluster || !may_come_from_client(header.op)) {
+    ++counters_.refused_requests;
+    decision.kind = Decision::Kind::kReply;
+    decision.head = make_refusal(header, cluster_id_, ReplyStatus::kBadRequest);
+    return decision;
+  }
+  return route(std::move(decision));
+}
+
+RouterCore::Decision RouterCore::route(Decision decision) {
+  const Route* route = table_.find(decision.header.slice);
+  const bool known = route != nullptr && !route->executor.empty();
+  if (!known || !connected(route->executor)) {
+    ++(known ? counters_.busy_not_connected : counters_.busy_no_executor);
+    decision.kind = Decision::Kind::kReply;
+    decision.head = make_refusal(decision.header, cluster_id_, ReplyStatus::kBusy);
+    return decision;
+  }
+  MessageHeader onward = decision.header;
+  onward.volume = route->volume;
+  onward.epoch = route->epoch;
+  ++counters_.requests_forwarded;
+  decision.kind = Decision::Kind::kForward;
+  decision.node = route->executor;
+  decision.head = make_head(onward, decision.body);
+  return decision;
+}
+
+Bytes RouterCore::on_forward_refused(const Decision& forward) {
+  --counters_.requests_forwarded;
+  ++counters_.busy_full;
+  return make_refusal(forward.header, cluster_id_, ReplyStatus::kBusy);
+}
+
+RouterCore::NodeDecision RouterCore::on_node(BytesView head) {
+  NodeDecision decision;
+  HeaderError error{};
+  const auto parsed = parse_head(head, &error);
+  if (!parsed) {
+    decision.why = to_string(error);
+  } else if ((parsed->header.flags & kFlagReply) == 0) {
+    decision.why = "a request from a node";
+  } else if (parsed->header.cluster_id != cluster_id_) {
+    decision.why = "a node of another cluster";
+  } else {
+    decision.to_client = true;
+    ++counters_.replies_forwarded;
+    if (parsed->header.status == ReplyStatus::kNotExecutor) {
+      decision.refresh_map = true;
+      ++counters_.not_executor_replies;
+    }
+    return decision;
+  }
+  ++counters_.dropped_malformed;
+  return decision;
+}
+
+void RouterCore::on_link(const std::string& node, bool is_connected) {
+  if (is_connected) {
+    connected_.insert(node);
+  } else {
+    connected_.erase(node);
+  }
+}
+
+}  // namespace pairfs

@@ -1,0 +1,86 @@
+// RouterCore: what becomes of each message that reaches a router, decided from its header alone.
+// It owns the routing table, which nodes are connected, and the counters. It does not own sockets,
+// the clock or the map: router_loop.h does, and carries out the decisions. One thread.
+//
+// A request of a client goes to the executor of its slice's volume, with volume and epoch filled in;
+// it is refused at once (kBusy) when there is nobody to send it to, since a router never queues.
+// A reply goes back unchanged.
+#pragma once
+
+#include <string>
+#include <unordered_set>
+
+#include "common/header.h"
+#include "router/routing_table.h"
+
+namespace pairfs {
+
+struct RouterCounters {
+  uint64_t requests_forwarded = 0;
+  uint64_t replies_forwarded = 0;
+  uint64_t busy_no_executor = 0;      // the slice's volume has no executor, or the map is not known
+  uint64_t busy_not_connected = 0;    // its executor is not connected
+  uint64_t busy_full = 0;             // its executor does not take more now
+  uint64_t not_executor_replies = 0;  // the map was out of date
+  uint64_t refused_requests = 0;      // another cluster, or an op that no client may send
+  uint64_t undeliverable_replies = 0;  // the client is gone or does not read
+  uint64_t map_reads = 0;
+  uint64_t status_requests = 0;
+  uint64_t dropped_malformed = 0;  // no pairfs message, from wherever
+};
+
+class RouterCore {
+ public:
+  explicit RouterCore(uint64_t cluster_id) : cluster_id_(cluster_id) {}
+
+  struct Decision {
+    enum class Kind {
+      kDrop,       // malformed: `why` says how
+      kForward,    // send `head` to `node`, envelope and bulk as they came
+      kReply,      // send `head` back to where the message came from
+      kMapRead,    // answer with the router's copy of the map
+      kStatus,     // answer with the router's status
+    };
+    Kind kind = Kind::kDrop;
+    std::string node;
+    Bytes head;
+    MessageHeader header;  // as received; valid unless dropped
+    BytesView body;        // a view into what was received; valid unless dropped
+    const char* why = "";
+  };
+  // A message on the clients' socket.
+  Decision on_client(BytesView head);
+  // The socket to the node refused what on_client had said to forward: the reply to send instead.
+  Bytes on_forward_refused(const Decision& forward);
+
+  struct NodeDecision {
+    bool to_client = false;    // pass it on as it is; else drop it
+    bool refresh_map = false;  // the sender is not the executor
+    const char* why = "";
+  };
+  // A message from a node.
+  NodeDecision on_node(BytesView head);
+  void on_reply_undeliverable() { ++counters_.undeliverable_replies; }
+  void on_malformed(uint64_t count) { counters_.dropped_malformed += count; }
+
+  void on_map(RoutingTable table) { table_ = std::move(table); }
+  void on_link(const std::string& node, bool connected);
+
+  const RoutingTable& table() const { return table_; }
+  bool connected(const std::string& node) const { return connected_.count(node) != 0; }
+  const RouterCounters& counters() const { return counters_; }
+  uint64_t cluster_id() const { return cluster_id_; }
+
+ private:
+  Decision route(Decision decision);
+
+  const uint64_t cluster_id_;
+  RoutingTable table_;
+  std::unordered_set<std::string> connected_;
+  RouterCounters counters_;
+};
+
+// A reply to `request` without a body, made by this process rather than by an executor.
+Bytes make_refusal(const MessageHeader& request, uint64_t cluster_id, ReplyStatus status);
+
+}  // namespace pairfs
