@@ -7,6 +7,7 @@
 
 #include "common/cluster_map.h"
 #include "common/commands.h"
+#include "common/link_messages.h"
 #include "common/messages.h"
 
 // The archives and their functions share one namespace, where cereal's argument-dependent lookup
@@ -149,6 +150,7 @@ PAIRFS_INSTANTIATE(MapRead)
 PAIRFS_INSTANTIATE(MapReadReply)
 PAIRFS_INSTANTIATE(MapSwap)
 PAIRFS_INSTANTIATE(MapSwapReply)
+PAIRFS_INSTANTIATE(LinkMessage)
 PAIRFS_INSTANTIATE(NodeStatus)
 PAIRFS_INSTANTIATE(RouterStatus)
 PAIRFS_INSTANTIATE(AdminRequest)

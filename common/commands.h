@@ -636,8 +636,9 @@ struct BeginEpoch {
   CappedBytes<64> executor;
   Incarnation incarnation = 0;
   bool solo = false;
+  Timestamp now;  // of the volume's making, when it is the first record of all
   template <class A>
-  void serialize(A& ar) { ar(executor, incarnation, solo); }
+  void serialize(A& ar) { ar(executor, incarnation, solo, now); }
 };
 // A consistency point: the volume's durable state holds every command up to `sequence`. Confirmed
 // once the partner holds this record. `store_token` is the store's own description of it (manifest

@@ -1,0 +1,67 @@
+// PairCore of a logger, or of a joiner that is about to become one.
+#include <algorithm>
+
+#include "node/pair/pair_core.h"
+
+namespace pairfs {
+
+bool PairCore::accepts_records(const LinkMessage& m) const {
+  if (static_cast<LinkMessage::Kind>(m.kind) != LinkMessage::Kind::kRecords) return false;
+  if (m.sender != record_.executor.incarnation || m.receiver != config_.self.incarnation ||
+      m.epoch != epoch_ || record_.epoch != epoch_ || swapping_)
+    return false;  // P1; and after an unanswered takeover swap a node neither holds nor grants (P5)
+  return role_ == Role::kLogger || (role_ == Role::kJoining && streaming_);
+}
+
+void PairCore::send_held(bool resend, int64_t stamp, Effects& out) {
+  LinkMessage held = message(LinkMessage::Kind::kHeld);
+  held.held = log_.log_summary().last;
+  held.synced_through = log_.synced();
+  held.resend = resend;
+  held.lease_stamp_ns = stamp;
+  reported_synced_ = held.synced_through;
+  out.push_back(pair_effect::Send{held});
+}
+
+void PairCore::on_records(const pair_event::Received& event, Instant now, Effects& out) {
+  const LinkMessage& m = event.message;
+  if (!accepts_records(m)) return;
+  int64_t stamp = 0;
+  if (role_ == Role::kLogger) {  // P4: the promise counts from the receipt
+    promised_until_ = now + config_.timings.lease;
+    stamp = m.lease_stamp_ns;
+  }
+  if (m.sync_wanted > log_.synced()) out.push_back(pair_effect::Sync{});
+  if (m.trim_through > 0) out.push_back(pair_effect::Trim{m.trim_through});
+  const bool missing = log_.log_summary().last < m.last;
+  send_held(missing, stamp, out);
+}
+
+void PairCore::on_accept(const LinkMessage& m, Instant, Effects& out) {
+  if (role_ != Role::kJoining || m.epoch != epoch_ || m.sender != record_.executor.incarnation)
+    return;
+  if (streaming_) return;
+  if (m.reset) out.push_back(pair_effect::ResetLog{m.log.base, m.log.base_chain});
+  streaming_ = true;
+}
+
+void PairCore::advance_logger(Instant now, Effects& out) {
+  if (swapping_) return;
+  const PairTimings& t = config_.timings;
+  const bool connection_lost =
+      !link_up_ ||
+      (partner_incarnation_ != 0 && partner_incarnation_ != record_.executor.incarnation);
+  const bool silent = now - last_heard_ >= t.silence;
+  if (!connection_lost && !silent) {
+    wake_at(last_heard_ + t.silence);
+    return;
+  }
+  if (now < promised_until_) {
+    wake_at(promised_until_);
+    return;
+  }
+  if (log_.log_summary().damaged) return;
+  request_swap({record_.epoch + 1, config_.self, record_.executor, true}, now, out);
+}
+
+}  // namespace pairfs

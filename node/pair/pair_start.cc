@@ -1,0 +1,99 @@
+// PairCore of a node without a role in the volume: first start, restart, both nodes down, joining.
+#include <algorithm>
+
+#include "node/pair/pair_core.h"
+
+namespace pairfs {
+
+void PairCore::begin_opening(Effects& out) {
+  set_role(Role::kOpening, out);
+  epoch_ = record_.epoch;
+  serving_ = false;
+  streaming_ = false;
+  stop_stream();
+  partner_held_ = partner_synced_ = 0;
+  lease_until_ = {};
+  unsynced_.clear();
+  handing_over_ = HandingOver::kNone;
+  going_solo_ = false;
+  logged_cp_record_ = logged_cp_contains_ = 0;
+  confirmed_contains_ = 0;
+  out.push_back(pair_effect::Open{epoch_});
+}
+
+// P9: this node's log has the first record of the record's epoch, without a gap, and nothing that
+// was written can have been lost with the power.
+bool PairCore::may_start_alone() const {
+  const LogSummary log = log_.log_summary();
+  return !log.damaged && log.power_kept && log_.has_epoch(record_.epoch);
+}
+
+// P9: the longest log of the last epoch wins; equal ones: the home node.
+bool PairCore::better_than_partner() const {
+  const LogSummary mine = log_.log_summary();
+  const LogSummary& theirs = partner_log_;
+  if (mine.damaged != theirs.damaged) return theirs.damaged;
+  if (mine.last_epoch != theirs.last_epoch) return mine.last_epoch > theirs.last_epoch;
+  if (mine.last != theirs.last) return mine.last > theirs.last;
+  return config_.home;
+}
+
+void PairCore::advance_idle(Instant now, Effects& out) {
+  if (swapping_) return;
+  const PairTimings& t = config_.timings;
+  if (now < started_at_ + t.lease) {  // P7: leases that an earlier life granted must run out
+    wake_at(started_at_ + t.lease);
+    return;
+  }
+  const auto start = [&] {
+    request_swap({record_.epoch + 1, config_.self, {config_.partner, record_.logger.name == config_.partner ? record_.logger.incarnation : partner_incarnation_}, true},
+                 now, out);
+  };
+  const bool partner_known = link_up_ && partner_incarnation_ != 0;
+  if (record_.epoch == 0) {  // a new volume: its home node begins
+    if (config_.home || (!partner_known && now >= started_at_ + 3 * t.alone_wait))
+      request_swap({1, config_.self, {config_.partner, 0}, true}, now, out);
+    return;
+  }
+  if (partner_is(record_.executor)) {  // the partner executes: be its logger
+    if (role_ != Role::kJoining) {
+      set_role(Role::kJoining, out);
+      epoch_ = record_.epoch;
+      streaming_ = false;
+      join_at_ = {};
+    }
+    if (streaming_ && now - last_heard_ < t.silence) return;
+    if (now - join_at_ >= t.resend) {
+      join_at_ = now;
+      streaming_ = false;
+      LinkMessage join = message(LinkMessage::Kind::kJoin);
+      join.log = log_.log_summary();
+      out.push_back(pair_effect::Send{join});
+    }
+    wake_at(join_at_ + t.resend);
+    return;
+  }
+  if (role_ == Role::kJoining) set_role(Role::kIdle, out);
+  if (record_.solo) {
+    // Solo: only the executor's own log is complete.
+    const LogSummary log = log_.log_summary();
+    const bool never_paired = record_.logger.incarnation == 0;
+    if (record_.executor.name == config_.self.name && !log.damaged &&
+        (log.last_epoch > 0 || never_paired))
+      start();
+    return;
+  }
+  // Paired, and one of the two named lives is this node's earlier one.
+  const NodeLife& other =
+      record_.executor.name == config_.self.name ? record_.logger : record_.executor;
+  if (partner_is(other)) return;  // it lives: it takes over, or goes solo, and then we join
+  if (partner_known) {
+    if (better_than_partner() && !log_.log_summary().damaged) start();
+  } else if (now >= started_at_ + t.alone_wait) {
+    if (may_start_alone()) start();
+  } else {
+    wake_at(started_at_ + t.alone_wait);
+  }
+}
+
+}  // namespace pairfs

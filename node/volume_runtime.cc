@@ -1,0 +1,490 @@
+#include "node/volume_runtime.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/codec.h"
+#include "common/ensure.h"
+#include "common/logging.h"
+
+namespace pairfs {
+namespace {
+constexpr uint64_t kTailMaxBytes = 8 << 20;
+constexpr auto kHousekeeping = std::chrono::milliseconds(200);
+}  // namespace
+
+VolumeRuntime::VolumeRuntime(VolumeRuntimeConfig config, NodeServices& services)
+    : config_(std::move(config)),
+      services_(services),
+      log_(std::make_unique<CommandLog>(config_.log)),
+      core_(config_.pair, *this, services.now()) {
+  next_housekeeping_ = services.now();
+}
+
+VolumeRuntime::~VolumeRuntime() = default;
+
+// ---- events -----------------------------------------------------------------------------------
+
+void VolumeRuntime::feed(const PairEvent& event) {
+  events_.push_back(event);
+  if (feeding_) return;  // effects of one event are all done before the next is taken
+  feeding_ = true;
+  while (!events_.empty()) {
+    const PairEvent next = std::move(events_.front());
+    events_.pop_front();
+    perform(core_.step(next, services_.now()));
+  }
+  feeding_ = false;
+}
+
+void VolumeRuntime::on_link(bool up) {
+  if (up)
+    feed(pair_event::LinkUp{});
+  else
+    feed(pair_event::LinkDown{});
+}
+
+void VolumeRuntime::on_record(const VolumeRecord& record, uint64_t version) {
+  feed(pair_event::Record{record, version});
+}
+
+void VolumeRuntime::on_swapped(bool known, bool swapped, const VolumeRecord& record,
+                               uint64_t version) {
+  feed(pair_event::Swapped{known, swapped, record, version});
+}
+
+void VolumeRuntime::hand_over() { feed(pair_event::HandOver{}); }
+
+void VolumeRuntime::on_link_message(const LinkMessage& message, const SharedBytes& records) {
+  bool appended = false;
+  if (core_.accepts_records(message) && message.last >= message.first &&
+      message.first == log_->last() + 1) {
+    appended = log_->append_encoded(records);
+    tail_.clear();
+    tail_bytes_ = 0;
+  }
+  feed(pair_event::Received{message, appended});
+}
+
+// ---- effects ----------------------------------------------------------------------------------
+
+void VolumeRuntime::perform(PairEffects effects) {
+  for (PairEffect& effect : effects) {
+    std::visit(
+        [&]<class E>(E& e) {
+          if constexpr (std::is_same_v<E, pair_effect::Send>) {
+            const bool records =
+                static_cast<LinkMessage::Kind>(e.message.kind) == LinkMessage::Kind::kRecords &&
+                e.message.last >= e.message.first;
+            services_.send_link(
+                e.message, records ? records_for(e.message.first, e.message.last) : SharedBytes());
+          } else if constexpr (std::is_same_v<E, pair_effect::Swap>) {
+            services_.swap_record(config_.pair.volume, e.expected_version, e.record, e.timeout);
+          } else if constexpr (std::is_same_v<E, pair_effect::ReadMap>) {
+            services_.read_map();
+          } else if constexpr (std::is_same_v<E, pair_effect::Open>) {
+            do_open(e.epoch);
+          } else if constexpr (std::is_same_v<E, pair_effect::Close>) {
+            do_close();
+          } else if constexpr (std::is_same_v<E, pair_effect::AppendEpoch>) {
+            do_append_epoch(e.epoch, e.solo);
+          } else if constexpr (std::is_same_v<E, pair_effect::Sync>) {
+            do_sync();
+          } else if constexpr (std::is_same_v<E, pair_effect::ResetLog>) {
+            log_->reset(e.base, e.base_chain);
+            tail_.clear();
+            tail_bytes_ = 0;
+          } else if constexpr (std::is_same_v<E, pair_effect::Confirm>) {
+            if (store_ != nullptr) store_->confirm(log_->newest_checkpoint().token);
+          } else if constexpr (std::is_same_v<E, pair_effect::Trim>) {
+            log_->trim(e.through);
+          } else if constexpr (std::is_same_v<E, pair_effect::Checkpoint>) {
+            checkpoint_wanted_ = true;
+          } else if constexpr (std::is_same_v<E, pair_effect::Role>) {
+            services_.note_event(config_.pair.volume, core_.epoch(), e.text);
+          }
+        },
+        effect);
+  }
+}
+
+struct VolumeRuntime::Opening {
+  std::unique_ptr<VolumeStore> store;
+  std::unique_ptr<Executor> executor;
+  std::string why;
+  Sequence replayed = 0;
+};
+
+void VolumeRuntime::do_open(Epoch epoch) {
+  const uint64_t life = ++life_;
+  auto opening = std::make_shared<Opening>();
+  const auto point = log_->newest_checkpoint();
+  const StoreConfig store_config = config_.store;
+  const ExecutorConfig executor_config{config_.pair.volume, epoch, services_.cluster()};
+  const CommandLog* log = log_.get();  // nobody appends while the volume is being opened
+  services_.run_on_worker(
+      [=] {
+        opening->store = open_durable_store(store_config, epoch, point.token, &opening->why);
+        if (opening->store == nullptr) return;
+        opening->executor = make_executor(executor_config, *opening->store);
+        try {
+          log->read(point.sequence + 1, [&](const LogRecord& record) {
+            if (record.op == ConsistencyPoint::kOp) return true;
+            if (record.op == BeginEpoch::kOp) {
+              const auto begin = decode<BeginEpoch>(record.body.view());
+              if (begin && record.sequence == 1) opening->executor->format(1, begin->now);
+              return true;
+            }
+            const CommandInput input{record.op, record.request, record.slice, record.body,
+                                     record.bulk};
+            const Executed executed = opening->executor->replay(input, record.sequence);
+            ++opening->replayed;
+            if (executed.outcome_crc == record.outcome_crc) return true;
+            opening->why = fmt::format(
+                "replaying record {} ({}) of volume {} gave errno {}, the log has {}: the log and "
+                "the stored state do not belong together",
+                record.sequence, command_name(record.op), to_string(record.volume), executed.error,
+                record.error);
+            return false;
+          });
+        } catch (const LogFailure& failure) {
+          opening->why = failure.what();
+        }
+      },
+      [this, opening, life] {
+        if (life != life_) return;  // deposed meanwhile
+        if (!opening->why.empty() || opening->executor == nullptr) {
+          log_error("volume.open_failed", "volume={} why=\"{}\"", to_string(config_.pair.volume),
+                    opening->why);
+          services_.fail_stop(opening->why);
+          return;
+        }
+        store_ = std::move(opening->store);
+        executor_ = std::move(opening->executor);
+        began_serving_ = false;
+        last_checkpoint_ = services_.now();
+        bytes_since_checkpoint_ = log_->last() > 0 ? 1 : 0;
+        commands_since_checkpoint_ = opening->replayed;
+        execute_time_ = {};
+        services_.note_event(config_.pair.volume, core_.epoch(),
+                             fmt::format("opened, {} commands replayed", opening->replayed));
+        feed(pair_event::Opened{true});
+      });
+}
+
+void VolumeRuntime::do_close() {
+  ++life_;
+  for (const auto& pending : pending_) {
+    if (pending->done) pending->done(false);
+    // No answer: the client asks again and the new executor knows what became of it.
+  }
+  pending_.clear();
+  by_request_.clear();
+  parked_.clear();
+  // A checkpoint that a worker is still writing keeps what it needs; late results are dropped.
+  executor_.reset();
+  store_.reset();
+  checkpointing_ = false;
+  checkpoint_wanted_ = false;
+}
+
+void VolumeRuntime::do_append_epoch(Epoch epoch, bool solo) {
+  BeginEpoch begin;
+  begin.executor = config_.pair.self.name;
+  begin.incarnation = config_.pair.self.incarnation;
+  begin.solo = solo;
+  begin.now = services_.wall_clock();
+  LogRecord record;
+  record.epoch = epoch;
+  record.op = BeginEpoch::kOp;
+  record.request.slot = kUnslotted;
+  record.body = SharedBytes::from(encode(begin));
+  append(record);
+  if (log_->last() == 1) executor_->format(1, begin.now);
+  feed(pair_event::Appended{});
+}
+
+void VolumeRuntime::do_sync() {
+  if (syncing_) {
+    sync_again_ = true;  // the next batch forms behind the one in flight
+    return;
+  }
+  start_sync();
+}
+
+void VolumeRuntime::start_sync() {
+  syncing_ = true;
+  sync_again_ = false;
+  const auto ticket = log_->begin_sync();
+  services_.run_on_worker([ticket] { ticket->run(); },
+                          [this, ticket] {
+                            log_->finish_sync(ticket);
+                            syncing_ = false;
+                            feed(pair_event::Synced{});
+                            if (sync_again_) start_sync();
+                          });
+}
+
+SharedBytes VolumeRuntime::records_for(Sequence first, Sequence last) {
+  Bytes out;
+  if (!tail_.empty() && tail_.front().sequence <= first && tail_.back().sequence >= last) {
+    for (Sequence s = first; s <= last; ++s) {
+      const Tail& t = tail_[s - tail_.front().sequence];
+      out += t.head;
+      out += t.bulk.view();
+    }
+  } else {
+    Sequence through = 0;
+    out = log_->read_encoded(first, last, ~size_t{0}, &through);
+  }
+  return SharedBytes::from(std::move(out));
+}
+
+void VolumeRuntime::append(LogRecord record) {
+  record.held_through = core_.partner_held();
+  record.synced_through = core_.durable_through();
+  Bytes head = log_->append(record);
+  head += record.body.view();
+  tail_bytes_ += record.encoded_bytes();
+  tail_.push_back({record.sequence, std::move(head), record.bulk});
+  while (tail_bytes_ > kTailMaxBytes && tail_.size() > 1) {
+    tail_bytes_ -= tail_.front().head.size() + tail_.front().bulk.size();
+    tail_.pop_front();
+  }
+  bytes_since_checkpoint_ += record.encoded_bytes();
+  appended_ = true;
+}
+
+// ---- commands ---------------------------------------------------------------------------------
+
+void VolumeRuntime::answer_status(const std::vector<Bytes>& envelope, const MessageHeader& request,
+                                  ReplyStatus status) {
+  MessageHeader header = request;
+  header.status = status;
+  header.epoch = core_.epoch();
+  services_.reply(envelope, header, {}, {});
+}
+
+void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader& header,
+                               SharedBytes body, SharedBytes bulk) {
+  if (core_.record().executor.name != config_.pair.self.name || executor_ == nullptr) {
+    answer_status(envelope, header,
+                  core_.role() == PairCore::Role::kOpening ? ReplyStatus::kBusy
+                                                           : ReplyStatus::kNotExecutor);
+    return;
+  }
+  if (!core_.may_execute()) {
+    answer_status(envelope, header, ReplyStatus::kBusy);
+    return;
+  }
+  if (!began_serving_) {
+    began_serving_ = true;
+    executor_->begin_serving(services_.now());
+  }
+  // A repeated question whose answer is on its way: answer where it was asked last.
+  if (header.request.slot != kUnslotted) {
+    for (auto* waiting : {&by_request_, &parked_}) {
+      const auto found = waiting->find(header.request);
+      if (found == waiting->end()) continue;
+      found->second->envelope = std::move(envelope);
+      return;
+    }
+  }
+  execute(std::move(envelope), header,
+          {header.op, header.request, header.slice, std::move(body), std::move(bulk)});
+}
+
+void VolumeRuntime::execute(std::vector<Bytes> envelope, const MessageHeader& header,
+                            const CommandInput& input) {
+  const auto begin = std::chrono::steady_clock::now();
+  Executed executed =
+      executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
+  auto pending = std::make_shared<Pending>();
+  pending->envelope = std::move(envelope);
+  pending->header = header;
+  if (executed.waiting) {
+    parked_[header.request] = std::move(pending);
+    return;
+  }
+  pending->header.status = executed.status;
+  pending->header.error = executed.error;
+  pending->body = std::move(executed.reply);
+  pending->read = !executed.logged;
+  pending->durable = executed.needs_sync;
+  if (executed.logged) {
+    LogRecord record;
+    record.epoch = core_.epoch();
+    record.op = input.op;
+    record.slice = input.slice;
+    record.request = input.request;
+    record.error = executed.error;
+    record.outcome_crc = executed.outcome_crc;
+    record.body = SharedBytes::from(std::move(executed.resolved_body));
+    record.bulk = input.bulk;
+    append(std::move(record));
+    execute_time_ += std::chrono::steady_clock::now() - begin;
+    ++commands_since_checkpoint_;
+    if (input.request.slot != kUnslotted) by_request_[input.request] = pending;
+  }
+  pending->gate = log_->last();
+  want_durable_ |= pending->durable;
+  if (executed.read != nullptr) {
+    const std::shared_ptr<ReadPlan> plan = std::move(executed.read);
+    const auto take = [pending](Result<SharedBytes> data) {
+      if (data.ok())
+        pending->bulk = std::move(*data);
+      else
+        pending->header.error = data.error();
+    };
+    if (plan->in_memory()) {
+      take(plan->run());
+    } else {
+      pending->fetching = true;
+      auto result = std::make_shared<std::optional<Result<SharedBytes>>>();
+      services_.run_on_worker([plan, result] { result->emplace(plan->run()); },
+                              [pending, result, take] {
+                                take(std::move(**result));
+                                pending->fetching = false;
+                              });
+    }
+  }
+  pending_.push_back(std::move(pending));
+}
+
+void VolumeRuntime::execute_internal(const CommandInput& input) {
+  Executed executed =
+      executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
+  if (!executed.logged) return;
+  LogRecord record;
+  record.epoch = core_.epoch();
+  record.op = input.op;
+  record.slice = input.slice;
+  record.request = input.request;
+  record.error = executed.error;
+  record.outcome_crc = executed.outcome_crc;
+  record.body = SharedBytes::from(std::move(executed.resolved_body));
+  record.bulk = input.bulk;
+  append(std::move(record));
+  ++commands_since_checkpoint_;
+}
+
+void VolumeRuntime::run_follow_ups() {
+  if (executor_ == nullptr || !core_.may_execute()) return;
+  for (const CommandInput& input : executor_->take_follow_ups(services_.now()))
+    execute_internal(input);
+  for (const CommandInput& input : executor_->take_granted()) {
+    const auto found = parked_.find(input.request);
+    if (found == parked_.end()) {
+      execute_internal(input);
+      continue;
+    }
+    const std::shared_ptr<Pending> parked = found->second;
+    parked_.erase(found);
+    execute(std::move(parked->envelope), parked->header, input);
+  }
+}
+
+void VolumeRuntime::sync(std::function<void(bool)> done) {
+  if (executor_ == nullptr || !core_.may_execute()) {
+    done(false);
+    return;
+  }
+  auto pending = std::make_shared<Pending>();
+  pending->gate = log_->last();
+  pending->durable = true;
+  pending->done = std::move(done);
+  pending_.push_back(std::move(pending));
+  want_durable_ = true;
+}
+
+void VolumeRuntime::release_answers() {
+  if (pending_.empty()) return;
+  const Instant now = services_.now();
+  // Answers that cannot go yet stay, in their order; later ones may overtake them.
+  std::deque<std::shared_ptr<Pending>> kept;
+  for (auto& pending : pending_) {
+    if (pending->fetching ||
+        !core_.may_answer(pending->gate, pending->read, pending->durable, now)) {
+      kept.push_back(std::move(pending));
+      continue;
+    }
+    if (pending->done) {
+      pending->done(true);
+      continue;
+    }
+    by_request_.erase(pending->header.request);
+    pending->header.epoch = core_.epoch();
+    services_.reply(pending->envelope, pending->header, pending->body, pending->bulk);
+  }
+  pending_ = std::move(kept);
+}
+
+void VolumeRuntime::flush() {
+  const Instant now = services_.now();
+  run_follow_ups();
+  if (appended_) {
+    appended_ = false;
+    feed(pair_event::Appended{});
+  }
+  if (want_durable_) {
+    want_durable_ = false;
+    feed(pair_event::WantDurable{});
+  }
+  if (now >= core_.next_wake()) feed(pair_event::Tick{});
+  if (now >= next_housekeeping_ || checkpoint_wanted_ || bytes_since_checkpoint_ > 1 << 20) {
+    next_housekeeping_ = now + kHousekeeping;
+    consider_checkpoint();
+  }
+  release_answers();
+}
+
+// ---- consistency points -----------------------------------------------------------------------
+
+void VolumeRuntime::consider_checkpoint() {
+  if (checkpointing_ || store_ == nullptr || !core_.may_execute()) return;
+  const bool changed = commands_since_checkpoint_ > 0 || bytes_since_checkpoint_ > 0;
+  const bool due = services_.now() - last_checkpoint_ >= config_.checkpoint_interval ||
+                   bytes_since_checkpoint_ >= config_.checkpoint_log_bytes ||
+                   execute_time_ >= config_.replay_max;
+  if (!checkpoint_wanted_ && !(changed && due)) return;
+  checkpoint_wanted_ = false;
+  checkpointing_ = true;
+  last_checkpoint_ = services_.now();
+  bytes_since_checkpoint_ = commands_since_checkpoint_ = 0;
+  execute_time_ = {};
+  const Sequence contains = log_->last();
+  const uint32_t chain = log_->summary().last_chain;
+  const std::shared_ptr<Checkpoint> checkpoint = store_->freeze();
+  auto token = std::make_shared<Result<Bytes>>(Errno{EIO});
+  services_.run_on_worker([checkpoint, token] { *token = checkpoint->run(); },
+                          [this, checkpoint, contains, chain, token, life = life_] {
+                            finish_checkpoint(checkpoint, contains, chain, token, life);
+                          });
+}
+
+void VolumeRuntime::finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpoint,
+                                      Sequence contains, uint32_t chain,
+                                      std::shared_ptr<Result<Bytes>> token, uint64_t life) {
+  if (life != life_ || store_ == nullptr) return;
+  checkpointing_ = false;
+  store_->finish(checkpoint, token->ok());
+  if (!token->ok()) {
+    log_error("checkpoint.failed", "volume={} errno={}", to_string(config_.pair.volume),
+              token->error());
+    return;
+  }
+  ConsistencyPoint point;
+  point.sequence = contains;
+  point.chain_crc = chain;
+  point.store_token = std::move(**token);
+  LogRecord record;
+  record.epoch = core_.epoch();
+  record.op = ConsistencyPoint::kOp;
+  record.request.slot = kUnslotted;
+  record.body = SharedBytes::from(encode(point));
+  append(std::move(record));
+  bytes_since_checkpoint_ = 0;
+  feed(pair_event::Confirmable{log_->last(), contains});
+}
+
+}  // namespace pairfs

@@ -1,0 +1,156 @@
+// One volume on one node: ties PairCore to the real log, store and executor, and answers clients.
+// Performs the core's effects in order; decides nothing about roles itself. Loop thread only.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+#include "common/header.h"
+#include "common/transport.h"
+#include "node/executor/executor.h"
+#include "node/log/command_log.h"
+#include "node/pair/pair_core.h"
+#include "node/store/volume_store.h"
+
+namespace pairfs {
+
+// What a volume needs of its node.
+class NodeServices {
+ public:
+  virtual ~NodeServices() = default;
+  virtual Instant now() const = 0;
+  virtual Timestamp wall_clock() const = 0;
+  virtual void send_link(const LinkMessage& message, SharedBytes records) = 0;
+  virtual void swap_record(VolumeId volume, uint64_t expected_version, const VolumeRecord& record,
+                           Duration timeout) = 0;  // then VolumeRuntime::on_swapped
+  virtual void read_map() = 0;
+  virtual const ClusterMap& cluster() const = 0;
+  virtual void reply(const std::vector<Bytes>& envelope, const MessageHeader& header,
+                     BytesView body, const SharedBytes& bulk) = 0;
+  virtual void run_on_worker(std::function<void()> work, std::function<void()> done) = 0;
+  // An entry for the history of role changes.
+  virtual void note_event(VolumeId volume, Epoch epoch, const std::string& what) = 0;
+  // Nothing may be served any more: end the process.
+  virtual void fail_stop(const std::string& why) = 0;
+};
+
+struct VolumeRuntimeConfig {
+  CommandLogConfig log;
+  StoreConfig store;
+  PairCore::Config pair;
+  uint64_t checkpoint_log_bytes = 96 << 20;
+  Duration checkpoint_interval = std::chrono::seconds(10);
+  Duration replay_max = std::chrono::milliseconds(100);
+};
+
+class VolumeRuntime final : public LogView {
+ public:
+  VolumeRuntime(VolumeRuntimeConfig config, NodeServices& services);
+  ~VolumeRuntime() override;
+
+  // ---- events ----
+  void on_request(std::vector<Bytes> envelope, const MessageHeader& header, SharedBytes body,
+                  SharedBytes bulk);
+  void on_link_message(const LinkMessage& message, const SharedBytes& records);
+  void on_link(bool up);
+  void on_record(const VolumeRecord& record, uint64_t version);
+  void on_swapped(bool known, bool swapped, const VolumeRecord& record, uint64_t version);
+  // Call at the end of every wake-up of the loop and at next_wake(): sends what was gathered,
+  // answers what may be answered.
+  void flush();
+  Instant next_wake() const { return std::min(core_.next_wake(), next_housekeeping_); }
+
+  // ---- admin ----
+  void hand_over();
+  // Calls done when all that was executed so far is on stable storage at both nodes (false: this
+  // node does not execute the volume).
+  void sync(std::function<void(bool)> done);
+  const PairCore& core() const { return core_; }
+  const CommandLog& log() const { return *log_; }
+  const VolumeStore* store() const { return store_.get(); }
+  const Executor* executor() const { return executor_.get(); }
+  const StoreConfig& store_config() const { return config_.store; }
+  bool has_executor() const { return executor_ != nullptr && core_.may_execute(); }
+  Sequence checkpoint_sequence() const { return log_->newest_checkpoint().sequence; }
+
+  // ---- LogView ----
+  LogSummary log_summary() const override { return log_->summary(); }
+  std::optional<uint32_t> chain_at(Sequence s) const override { return log_->chain_at(s); }
+  uint64_t record_bytes(Sequence s) const override { return log_->record_bytes(s); }
+  bool has_epoch(Epoch epoch) const override { return log_->has_epoch(epoch); }
+  Sequence synced() const override { return log_->synced(); }
+
+ private:
+  struct Pending {  // an answer that waits for its time
+    std::vector<Bytes> envelope;
+    MessageHeader header;
+    Bytes body;
+    SharedBytes bulk;
+    Sequence gate = 0;  // the log's end when it was computed
+    bool read = false;
+    bool durable = false;
+    bool fetching = false;  // a worker reads its data
+    std::function<void(bool)> done;  // instead of a client's answer
+  };
+  struct Opening;  // a volume being opened on a worker
+
+  void feed(const PairEvent& event);
+  void perform(PairEffects effects);
+  void do_open(Epoch epoch);
+  void do_close();
+  void do_append_epoch(Epoch epoch, bool solo);
+  void do_sync();
+  void start_sync();
+  SharedBytes records_for(Sequence first, Sequence last);
+  void append(LogRecord record);
+  void execute(std::vector<Bytes> envelope, const MessageHeader& header, const CommandInput& input);
+  void execute_internal(const CommandInput& input);
+  void run_follow_ups();
+  void answer_status(const std::vector<Bytes>& envelope, const MessageHeader& request,
+                     ReplyStatus status);
+  void release_answers();
+  void consider_checkpoint();
+  void finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpoint, Sequence contains,
+                         uint32_t chain, std::shared_ptr<Result<Bytes>> token, uint64_t life);
+
+  const VolumeRuntimeConfig config_;
+  NodeServices& services_;
+  std::unique_ptr<CommandLog> log_;
+  PairCore core_;
+
+  std::unique_ptr<VolumeStore> store_;
+  std::unique_ptr<Executor> executor_;
+  uint64_t life_ = 0;  // counts openings and closings, so that late worker results are known
+  bool began_serving_ = false;
+
+  std::deque<std::shared_ptr<Pending>> pending_;
+  std::map<RequestId, std::shared_ptr<Pending>> by_request_;  // mutations on their way
+  std::map<RequestId, std::shared_ptr<Pending>> parked_;      // waiting locks
+
+  bool appended_ = false;      // since the last flush
+  bool want_durable_ = false;
+  struct Tail {
+    Sequence sequence;
+    Bytes head;
+    SharedBytes bulk;
+  };
+  std::deque<Tail> tail_;  // the newest records, to send without reading them back
+  uint64_t tail_bytes_ = 0;
+
+  bool syncing_ = false, sync_again_ = false;
+  std::deque<PairEvent> events_;
+  bool feeding_ = false;
+
+  bool checkpointing_ = false;
+  bool checkpoint_wanted_ = false;
+  Instant last_checkpoint_{};
+  Instant next_housekeeping_{};
+  uint64_t bytes_since_checkpoint_ = 0;
+  uint64_t commands_since_checkpoint_ = 0;
+  Duration execute_time_{};  // spent executing what a replay would execute again
+};
+
+}  // namespace pairfs
