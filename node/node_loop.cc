@@ -1,0 +1,302 @@
+#include "node/node_loop.h"
+
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "common/codec.h"
+#include "common/crc32c.h"
+#include "common/logging.h"
+#include "common/messages.h"
+#include "common/network_policy.h"
+
+namespace pairfs {
+namespace {
+
+constexpr size_t kHistoryMax = 1000;
+constexpr int kWorkerThreads = 8;
+constexpr int kMessagesPerWakeUp = 1024;  // then timers and answers get their turn
+
+Incarnation random_incarnation() {
+  std::random_device random;
+  const uint64_t value = uint64_t{random()} << 32 | random();
+  return value == 0 ? 1 : value;
+}
+
+std::string read_boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
+
+}  // namespace
+
+NodeLoop::NodeLoop(NodeConfig config, StopSignal& stop)
+    : config_(std::move(config)),
+      stop_(stop),
+      incarnation_(random_incarnation()),
+      map_(make_map_client(context_, config_.map_endpoints, config_.cluster_id)),
+      workers_(kWorkerThreads),
+      ready_file_(config_.ready_file) {}
+
+NodeLoop::~NodeLoop() = default;
+
+Timestamp NodeLoop::wall_clock() const {
+  timespec t{};
+  ::clock_gettime(CLOCK_REALTIME, &t);
+  return {t.tv_sec, static_cast<uint32_t>(t.tv_nsec)};
+}
+
+int NodeLoop::run() {
+  poller_.add_fd(stop_.fd());
+  poller_.add_fd(workers_.completion_fd());
+  map_->add_to(poller_);
+  if (!wait_for_map()) return stop_.requested() ? 0 : 2;
+  std::string why;
+  if (!start(&why)) {
+    log_error("node.refused", "why=\"{}\"", why);
+    return 2;
+  }
+  while (!failed_ && !stop_.requested()) {
+    try {
+      drain_link();
+      drain_clients();
+      workers_.run_completions();
+      map_->step(now());
+      for (const Socket::LinkEvent event : link_out_->link_events()) {
+        const bool up = event == Socket::LinkEvent::kConnected;
+        log_info(up ? "link.up" : "link.down", "partner={}", link_out_->endpoint());
+        for (auto& [id, volume] : volumes_) volume->on_link(up);
+      }
+      for (auto& [id, volume] : volumes_) volume->flush();
+    } catch (const LogFailure& failure) {
+      fail_stop(failure.what());
+      break;
+    }
+    Instant wake = map_->next_wake();
+    for (auto& [id, volume] : volumes_) wake = std::min(wake, volume->next_wake());
+    poller_.wait(std::max(Duration(0), wake - now()));
+  }
+  log_info("node.stopped", "name={}", config_.name);
+  return failed_ ? 1 : 0;
+}
+
+bool NodeLoop::wait_for_map() {
+  bool told = false;
+  const Instant since = now();
+  for (;;) {
+    map_->step(now());
+    if (map_->find(kClusterKey) != nullptr) break;
+    if (stop_.requested()) return false;
+    if (!told && now() - since > std::chrono::seconds(3)) {
+      told = true;
+      log_warn("map.unreachable", "waiting for the map at {}", config_.map_endpoints.front());
+    }
+    poller_.wait(std::min<Duration>(map_->next_wake() - now(), std::chrono::milliseconds(100)));
+  }
+  const auto cluster = decode<ClusterMap>(map_->find(kClusterKey)->value);
+  if (!cluster) {
+    log_error("map.unreadable", "the cluster's record cannot be decoded");
+    return false;
+  }
+  cluster_ = *cluster;
+  cluster_version_ = map_->find(kClusterKey)->version;
+  return true;
+}
+
+bool NodeLoop::start(std::string* why) {
+  const PairInfo* pair = cluster_.pair_of(config_.name);
+  if (pair == nullptr) {
+    *why = fmt::format("the cluster's map has no node \"{}\"", config_.name);
+    return false;
+  }
+  if (cluster_.cluster_id != config_.cluster_id) {
+    *why = fmt::format("the map is of cluster {:016x}, the configuration says {:016x}",
+                       cluster_.cluster_id, config_.cluster_id);
+    return false;
+  }
+  const NodeInfo& self = *cluster_.find_node(config_.name);
+  const NodeInfo& partner = *cluster_.partner_of(config_.name);
+  for (const std::string endpoint : {self.endpoint, self.link_endpoint})
+    if (auto refusal = refuse_listen(endpoint, config_.insecure_network)) {
+      *why = *refusal;
+      return false;
+    }
+  try {
+    clients_.emplace(Socket::server(context_, self.endpoint));
+    link_in_.emplace(Socket::server(context_, self.link_endpoint));
+    link_out_.emplace(Socket::client(context_, partner.link_endpoint));
+    const std::string boot_id = read_boot_id();
+    for (const VolumeInfo& info : pair->volumes) {
+      VolumeRuntimeConfig volume;
+      volume.log = {config_.state_dir + "/log-" + to_string(info.id), config_.cluster_id, info.id,
+                    incarnation_, boot_id, config_.log_segment_bytes};
+      volume.store.volume = info.id;
+      volume.store.cluster_id = config_.cluster_id;
+      volume.store.raid_level = info.raid_level;
+      for (const ElementInfo& e : info.elements)
+        volume.store.elements.push_back({e.id, e.path, e.reach});
+      volume.pair = {info.id, {ShortText(config_.name), incarnation_}, partner.name,
+                     info.home == config_.name, config_.timings};
+      volume.checkpoint_log_bytes = config_.checkpoint_log_bytes;
+      volume.checkpoint_interval = config_.checkpoint_interval;
+      volume.replay_max = config_.replay_max;
+      volumes_[info.id] = std::make_unique<VolumeRuntime>(std::move(volume), *this);
+    }
+  } catch (const std::exception& problem) {
+    *why = problem.what();
+    return false;
+  }
+  poller_.add(*clients_);
+  poller_.add(*link_in_);
+  poller_.add(*link_out_);
+  map_->on_change = [this] { on_map_change(); };
+  on_map_change();
+  ready_file_.announce(clients_->endpoint(), link_in_->endpoint());
+  log_info("node.ready", "name={} incarnation={:016x} endpoint={} link={}", config_.name,
+           incarnation_, clients_->endpoint(), link_in_->endpoint());
+  return true;
+}
+
+void NodeLoop::on_map_change() {
+  if (const MapEntry* entry = map_->find(kClusterKey);
+      entry != nullptr && entry->version > cluster_version_) {
+    if (auto cluster = decode<ClusterMap>(entry->value)) {
+      cluster_ = std::move(*cluster);
+      cluster_version_ = entry->version;
+    }
+  }
+  for (auto& [id, volume] : volumes_) {
+    if (const MapEntry* entry = map_->find(volume_key(id)))
+      if (const auto record = decode<VolumeRecord>(entry->value))
+        volume->on_record(*record, entry->version);
+  }
+}
+
+VolumeRuntime* NodeLoop::find_volume(VolumeId id) {
+  const auto found = volumes_.find(id);
+  return found == volumes_.end() ? nullptr : found->second.get();
+}
+
+void NodeLoop::drain_clients() {
+  for (int i = 0; i < kMessagesPerWakeUp; ++i) {
+    auto message = clients_->receive();
+    if (!message) return;
+    HeaderError error{};
+    const auto head = parse_head(message->head.view(), &error);
+    const bool bulk_fits = head && head->header.bulk_length == message->bulk.size() &&
+                           (!(head->header.flags & kFlagHasBulkCrc) ||
+                            crc32c(message->bulk.view()) == head->header.bulk_crc);
+    if (!head || head->header.cluster_id != config_.cluster_id || !bulk_fits ||
+        (head->header.flags & kFlagReply)) {
+      ++refused_messages_;
+      uint64_t more = 0;
+      if (refused_log_.allow(now(), &more))
+        log_warn("message.refused", "why=\"{}\" suppressed={}",
+                 head ? "another cluster's, or damaged" : to_string(error), more);
+      continue;
+    }
+    const MessageHeader& header = head->header;
+    if (header.op == NodeStatus::kOp || header.op == AdminRequest::kOp) {
+      on_admin(*message, *head);
+      continue;
+    }
+    const VolumeId id = cluster_.volume_of(header.slice);
+    VolumeRuntime* volume = find_volume(id);
+    if (volume == nullptr) {
+      MessageHeader answer = header;
+      answer.status = ReplyStatus::kNotExecutor;
+      reply(message->envelope, answer, {}, {});
+      continue;
+    }
+    const size_t at = static_cast<size_t>(head->body.data() - message->head.view().data());
+    volume->on_request(std::move(message->envelope), header,
+                       message->head.part(at, head->body.size()), std::move(message->bulk));
+  }
+}
+
+void NodeLoop::drain_link() {
+  for (int i = 0; i < kMessagesPerWakeUp; ++i) {
+    auto message = link_in_->receive();
+    if (!message) return;
+    const auto head = parse_head(message->head.view(), nullptr);
+    std::optional<LinkMessage> link;
+    if (head && head->header.op == kLinkOp && head->header.cluster_id == config_.cluster_id)
+      link = decode<LinkMessage>(head->body);
+    VolumeRuntime* volume = link ? find_volume(link->volume) : nullptr;
+    if (volume == nullptr) {
+      ++refused_messages_;
+      continue;
+    }
+    volume->on_link_message(*link, message->bulk);
+  }
+}
+
+void NodeLoop::send_link(const LinkMessage& message, SharedBytes records) {
+  MessageHeader header;
+  header.op = kLinkOp;
+  header.volume = message.volume;
+  header.cluster_id = config_.cluster_id;
+  header.epoch = message.epoch;
+  header.sender = incarnation_;
+  header.receiver = message.receiver;
+  header.bulk_length = static_cast<uint32_t>(records.size());
+  link_out_->send({}, SharedBytes::from(make_head(header, encode(message))), std::move(records));
+}
+
+void NodeLoop::swap_record(VolumeId volume, uint64_t expected_version, const VolumeRecord& record,
+                           Duration timeout) {
+  MapSwap request;
+  request.key = volume_key(volume);
+  request.expected_version = expected_version;
+  request.value = encode(record);
+  log_info("role.swap", "volume={} epoch={} executor={} mode={}", to_string(volume), record.epoch,
+           record.executor.name, record.solo ? "solo" : "paired");
+  map_->swap(std::move(request), timeout,
+             [this, volume](MapClient::SwapOutcome outcome, const MapEntry& current) {
+               VolumeRuntime* runtime = find_volume(volume);
+               const auto now_is = decode<VolumeRecord>(current.value);
+               if (outcome == MapClient::SwapOutcome::kUnknown || !now_is)
+                 runtime->on_swapped(false, false, {}, 0);
+               else
+                 runtime->on_swapped(true, outcome == MapClient::SwapOutcome::kSwapped, *now_is,
+                                     current.version);
+             });
+}
+
+void NodeLoop::reply(const std::vector<Bytes>& envelope, const MessageHeader& header,
+                     BytesView body, const SharedBytes& bulk) {
+  MessageHeader answer = header;
+  answer.flags = kFlagReply;
+  answer.sender = incarnation_;
+  answer.receiver = header.sender;
+  answer.bulk_length = static_cast<uint32_t>(bulk.size());
+  answer.bulk_crc = 0;
+  if (!bulk.empty()) {
+    answer.flags |= kFlagHasBulkCrc;
+    answer.bulk_crc = crc32c(bulk.view());
+  }
+  clients_->send(envelope, SharedBytes::from(make_head(answer, body)), bulk);
+}
+
+void NodeLoop::run_on_worker(std::function<void()> work, std::function<void()> done) {
+  workers_.run(std::move(work), std::move(done));
+}
+
+void NodeLoop::note_event(VolumeId volume, Epoch epoch, const std::string& what) {
+  log_info("role.changed", "volume={} epoch={} what=\"{}\"", to_string(volume), epoch, what);
+  history_.push_back({wall_clock(), volume, epoch, what});
+  if (history_.size() > kHistoryMax) history_.pop_front();
+}
+
+void NodeLoop::fail_stop(const std::string& why) {
+  log_error("node.failed", "why=\"{}\"", why);
+  failed_ = true;
+}
+
+}  // namespace pairfs

@@ -1,0 +1,79 @@
+// The node process: one thread that owns the sockets and the node's volumes. Commands come on the
+// client socket (from routers), records and leases on the link socket (from the partner).
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+
+#include "common/map_store.h"
+#include "common/ready_file.h"
+#include "common/stop_signal.h"
+#include "node/node_config.h"
+#include "node/volume_runtime.h"
+#include "node/worker_pool.h"
+
+namespace pairfs {
+
+class NodeLoop final : public NodeServices {
+ public:
+  NodeLoop(NodeConfig config, StopSignal& stop);
+  ~NodeLoop() override;
+
+  // Serves until a stop is asked for: 0; or until nothing can be served any more: 1; 2 when the
+  // map does not know this node or refuses its network address.
+  int run();
+
+  // ---- NodeServices ----
+  Instant now() const override { return boot_now(); }
+  Timestamp wall_clock() const override;
+  void send_link(const LinkMessage& message, SharedBytes records) override;
+  void swap_record(VolumeId volume, uint64_t expected_version, const VolumeRecord& record,
+                   Duration timeout) override;
+  void read_map() override { map_->refresh(); }
+  const ClusterMap& cluster() const override { return cluster_; }
+  void reply(const std::vector<Bytes>& envelope, const MessageHeader& header, BytesView body,
+             const SharedBytes& bulk) override;
+  void run_on_worker(std::function<void()> work, std::function<void()> done) override;
+  void note_event(VolumeId volume, Epoch epoch, const std::string& what) override;
+  void fail_stop(const std::string& why) override;
+
+ private:
+  bool wait_for_map();
+  bool start(std::string* why);
+  void on_map_change();
+  void drain_clients();
+  void drain_link();
+  void on_admin(const Message& message, const ParsedHead& head);
+  nlohmann::json status() const;
+  VolumeRuntime* find_volume(VolumeId id);
+
+  const NodeConfig config_;
+  StopSignal& stop_;
+  const Incarnation incarnation_;
+  Context context_;
+  std::unique_ptr<MapClient> map_;
+  ClusterMap cluster_;
+  uint64_t cluster_version_ = 0;
+  WorkerPool workers_;
+  std::optional<Socket> clients_;
+  std::optional<Socket> link_in_;
+  std::optional<Socket> link_out_;
+  Poller poller_;
+  ReadyFile ready_file_;
+  std::map<VolumeId, std::unique_ptr<VolumeRuntime>> volumes_;
+  struct HistoryEntry {
+    Timestamp at;
+    VolumeId volume;
+    Epoch epoch;
+    std::string what;
+  };
+  std::deque<HistoryEntry> history_;
+  uint64_t refused_messages_ = 0;
+  LogLimiter refused_log_{std::chrono::seconds(1)};
+  bool failed_ = false;
+  int pending_syncs_ = 0;
+};
+
+}  // namespace pairfs

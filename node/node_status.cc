@@ -1,0 +1,155 @@
+// The node's answers to people: status and admin requests, as JSON (docs/protocol.md, "Admin").
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "common/codec.h"
+#include "common/messages.h"
+#include "node/node_loop.h"
+
+namespace pairfs {
+namespace {
+
+using Json = nlohmann::json;
+
+Json raid_json(const VolumeRuntime& volume) {
+  Json elements = Json::array();
+  Json out;
+  if (volume.store() != nullptr) {
+    const StoreStatus status = volume.store()->status();
+    for (const ElementStatus& e : status.elements)
+      elements.push_back({{"id", e.id},
+                          {"path", e.path},
+                          {"reach", e.reach},
+                          {"state", e.state},
+                          {"used_bytes", e.used_bytes},
+                          {"capacity_bytes", e.capacity_bytes}});
+    out["level"] = status.raid_level;
+    out["state"] = status.raid_state;
+    out["used_bytes"] = status.used_bytes;
+    out["capacity_bytes"] = status.capacity_bytes;
+  }
+  out["elements"] = std::move(elements);
+  return out;
+}
+
+Json volume_json(const VolumeRuntime& volume) {
+  const PairCore& core = volume.core();
+  const bool executor = core.role() == PairCore::Role::kExecutor;
+  Json out = {{"id", to_string(volume.store_config().volume)},
+              {"role", to_string(core.role())},
+              {"mode", core.solo() ? "solo" : "paired"},
+              {"epoch", core.record().epoch},
+              {"serving", volume.has_executor()},
+              {"log",
+               {{"last_sequence", volume.log().last()},
+                {"checkpoint_sequence", volume.checkpoint_sequence()},
+                {"synced_sequence", volume.log().synced()},
+                {"bytes", volume.log().bytes()}}}};
+  if (executor) {
+    out["takeover_obstacle"] = core.takeover_obstacle();
+    Json raid = raid_json(volume);
+    if (raid.contains("used_bytes")) {
+      out["used_bytes"] = raid["used_bytes"];
+      out["capacity_bytes"] = raid["capacity_bytes"];
+      raid.erase("used_bytes");
+      raid.erase("capacity_bytes");
+    }
+    out["raid"] = std::move(raid);
+  }
+  return out;
+}
+
+}  // namespace
+
+Json NodeLoop::status() const {
+  Json volumes = Json::array(), sessions = Json::array();
+  bool joining = false;
+  for (const auto& [id, volume] : volumes_) {
+    volumes.push_back(volume_json(*volume));
+    joining |= volume->core().role() == PairCore::Role::kJoining ||
+               volume->core().role() == PairCore::Role::kIdle;
+    if (volume->executor() == nullptr) continue;
+    for (const Executor::SessionStatus& s : volume->executor()->sessions())
+      sessions.push_back({{"id", fmt::format("{:016x}", s.id)},
+                          {"host", s.host},
+                          {"mount", s.mount},
+                          {"state", s.state}});
+  }
+  return {{"name", config_.name},
+          {"endpoint", clients_->endpoint()},
+          {"pid", ::getpid()},
+          {"incarnation", fmt::format("{:016x}", incarnation_)},
+          {"state", joining ? "joining" : "up"},
+          {"map_reachable", map_->reachable(now())},
+          {"refused_messages", refused_messages_ + clients_->dropped_count()},
+          {"volumes", std::move(volumes)},
+          {"sessions", std::move(sessions)}};
+}
+
+void NodeLoop::on_admin(const Message& message, const ParsedHead& head) {
+  const auto answer = [this, envelope = message.envelope, header = head.header](bool ok,
+                                                                              const Json& json) {
+    AdminReply body;
+    body.ok = ok;
+    body.json = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    reply(envelope, header, encode(body), {});
+  };
+  if (head.header.op == NodeStatus::kOp) {
+    answer(true, status());
+    return;
+  }
+  const auto request = decode<AdminRequest>(head.body);
+  if (!request) return;
+  if (request->verb == "sync") {
+    // Volumes that this node does not execute are their executor's business.
+    auto left = std::make_shared<int>(1);
+    auto failed = std::make_shared<bool>(false);
+    const auto one_done = [left, failed, answer](bool ok) {
+      *failed |= !ok;
+      if (--*left > 0) return;
+      if (*failed)
+        answer(false, {{"error", "the volume changed its executor meanwhile; sync again"}});
+      else
+        answer(true, Json::object());
+    };
+    for (auto& [id, volume] : volumes_) {
+      if (!volume->has_executor()) continue;
+      ++*left;
+      volume->sync(one_done);
+    }
+    one_done(true);
+    return;
+  }
+  if (request->verb == "events") {
+    Json events = Json::array();
+    for (const HistoryEntry& e : history_)
+      events.push_back({{"time", fmt::format("{}.{:09}", e.at.seconds, e.at.nanoseconds)},
+                        {"node", config_.name},
+                        {"volume", to_string(e.volume)},
+                        {"epoch", e.epoch},
+                        {"what", e.what}});
+    answer(true, {{"events", std::move(events)}});
+    return;
+  }
+  if (request->verb == "hand_over") {  // {"volume": "1.0"}: the partner is to execute it
+    const Json arguments = Json::parse(request->arguments, nullptr, false);
+    const std::string wanted = arguments.is_object() ? arguments.value("volume", "") : "";
+    for (auto& [id, volume] : volumes_) {
+      if (to_string(id) != wanted) continue;
+      const std::string obstacle = volume->core().takeover_obstacle();
+      if (!obstacle.empty()) {
+        answer(false, {{"error", obstacle}});
+        return;
+      }
+      if (!arguments.value("check", false)) volume->hand_over();
+      answer(true, Json::object());
+      return;
+    }
+    answer(false, {{"error", fmt::format("node {} has no volume \"{}\"", config_.name, wanted)}});
+    return;
+  }
+  answer(false, {{"error", fmt::format("unknown verb \"{}\"", std::string(request->verb))}});
+}
+
+}  // namespace pairfs
