@@ -122,7 +122,7 @@ bool NodeLoop::start(std::string* why) {
   }
   const NodeInfo& self = *cluster_.find_node(config_.name);
   const NodeInfo& partner = *cluster_.partner_of(config_.name);
-  for (const std::string endpoint : {self.endpoint, self.link_endpoint})
+  for (const EndpointText& endpoint : {self.endpoint, self.link_endpoint})
     if (auto refusal = refuse_listen(endpoint, config_.insecure_network)) {
       *why = *refusal;
       return false;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 
+#include "common/logging.h"
 #include "common/map_store.h"
 #include "common/ready_file.h"
 #include "common/stop_signal.h"

@@ -1,7 +1,6 @@
 #include "node/volume_runtime.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "common/codec.h"
 #include "common/ensure.h"
@@ -296,7 +295,7 @@ void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader&
 
 void VolumeRuntime::execute(std::vector<Bytes> envelope, const MessageHeader& header,
                             const CommandInput& input) {
-  const auto begin = std::chrono::steady_clock::now();
+  const Instant begin = services_.now();
   Executed executed =
       executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
   auto pending = std::make_shared<Pending>();
@@ -322,7 +321,7 @@ void VolumeRuntime::execute(std::vector<Bytes> envelope, const MessageHeader& he
     record.body = SharedBytes::from(std::move(executed.resolved_body));
     record.bulk = input.bulk;
     append(std::move(record));
-    execute_time_ += std::chrono::steady_clock::now() - begin;
+    execute_time_ += services_.now() - begin;
     ++commands_since_checkpoint_;
     if (input.request.slot != kUnslotted) by_request_[input.request] = pending;
   }
