@@ -44,6 +44,10 @@ Daemon Cluster::mount() const {
   return {Daemon::Kind::kMount, "mount", "pairfs-mount", directory / "mount"};
 }
 
+bool is_incidental(const fs::path& file) {
+  return file.filename() == "lost+found" || file.filename() == "lock";
+}
+
 DirectoryKind look_at(const fs::path& directory) {
   boost::system::error_code error;
   if (fs::exists(directory / "cluster.toml", error)) return DirectoryKind::kCluster;
@@ -51,7 +55,7 @@ DirectoryKind look_at(const fs::path& directory) {
   if (!fs::exists(directory, error)) return DirectoryKind::kEmpty;
   for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error))
-    if (entry->path().filename() != "lost+found") return DirectoryKind::kForeign;
+    if (!is_incidental(entry->path())) return DirectoryKind::kForeign;
   return error ? DirectoryKind::kForeign : DirectoryKind::kEmpty;
 }
 

@@ -44,15 +44,18 @@ struct Cluster {
   Daemon mount() const;
   fs::path supervisor_pid() const { return directory / "supervisor.pid"; }
   fs::path supervisor_log() const { return directory / "supervisor.log"; }
+  fs::path lock() const { return directory / "lock"; }
   fs::path supervisor_settings() const { return directory / "supervisor.toml"; }
 };
 
 enum class DirectoryKind {
-  kEmpty,       // absent, or nothing in it (lost+found does not count)
+  kEmpty,       // absent, or only incidental things in it
   kCluster,     // cluster.toml is there
   kUnfinished,  // a creation of this program was interrupted
   kForeign,     // something else
 };
+// A file that says nothing about the directory: lost+found, and the lock that `up` and `down` hold.
+bool is_incidental(const fs::path& file);
 DirectoryKind look_at(const fs::path& directory);
 inline fs::path unfinished_mark(const fs::path& directory) {
   return directory / "cluster.toml.unfinished";

@@ -1,0 +1,25 @@
+// The subcommands of `pairfs`. Each add_*() describes one to CLI11, with examples; its callback runs
+// it and leaves the exit code in `exit_code`. main.cc calls them all.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/problem.h"
+
+namespace pairfs::cli {
+
+void add_up(CLI::App& app, int& exit_code);
+void add_down(CLI::App& app, int& exit_code);
+void add_mount(CLI::App& app, int& exit_code);
+void add_umount(CLI::App& app, int& exit_code);
+void add_status(CLI::App& app, int& exit_code);
+void add_sync(CLI::App& app, int& exit_code);
+void add_supervise(CLI::App& app, int& exit_code);  // not for people: what `up` leaves running
+
+// Prints the sentence on stderr and gives the exit code.
+int report(const Problem& problem);
+
+// Prints a line of progress on stdout, at once.
+void say(const std::string& line);
+
+}  // namespace pairfs::cli

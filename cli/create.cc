@@ -1,0 +1,144 @@
+#include "cli/create.h"
+
+#include <random>
+
+#include "cli/daemon_config.h"
+#include "cli/disk_check.h"
+#include "cli/first_map.h"
+#include "common/codec.h"
+#include "common/map_store.h"
+
+namespace pairfs::cli {
+namespace {
+
+constexpr unsigned kPairsMax = 64;
+constexpr unsigned kRoutersMax = 16;
+constexpr unsigned kElementsMax = 24;
+
+uint64_t random_id() {
+  std::random_device random;
+  uint64_t id = 0;
+  while (id == 0) id = uint64_t{random()} << 32 | random();
+  return id;
+}
+
+Trouble store_first_map(const fs::path& directory, const ClusterMap& map) {
+  std::string why;
+  const auto store = FileMapStore::open(directory.string(), &why);
+  if (store == nullptr) return failed("{}", why);
+  const auto put = [&](const std::string& key, const Bytes& value) {
+    return store->swap({key, 0, value}).swapped;
+  };
+  bool stored = put(kClusterKey, encode(map));
+  for (const PairInfo& pair : map.pairs)
+    for (const VolumeInfo& volume : pair.volumes)
+      stored = stored && put(volume_key(volume.id), encode(VolumeRecord{}));
+  if (stored) return std::nullopt;
+  return failed("the map in {} could not be written", directory.string());
+}
+
+Trouble make_directories(const Cluster& cluster, const ClusterMap& map) {
+  const fs::path elements = cluster.directory / "elements";
+  std::vector<fs::path> wanted = {elements, cluster.mount().directory};
+  for (const Daemon& daemon : cluster.daemons()) {
+    wanted.push_back(daemon.directory);
+    if (daemon.kind == Daemon::Kind::kNode) wanted.push_back(daemon.directory / "state");
+  }
+  for (const PairInfo& pair : map.pairs)
+    for (const VolumeInfo& volume : pair.volumes)
+      for (const ElementInfo& element : volume.elements) wanted.push_back(fs::path(element.path));
+  for (const fs::path& directory : wanted)
+    if (Trouble trouble = make_private_directory(directory)) return trouble;
+  return std::nullopt;
+}
+
+Trouble write_configurations(const Cluster& cluster, const ClusterMap& map) {
+  for (const RouterInfo& router : map.routers)
+    if (Trouble trouble = write_file(cluster.directory / router.name / "router.toml",
+                                     router_config(cluster, map, router)))
+      return trouble;
+  for (const PairInfo& pair : map.pairs)
+    for (const NodeInfo& node : pair.nodes)
+      if (Trouble trouble = write_file(cluster.directory / node.name / "node.toml",
+                                       node_config(cluster, map, node)))
+        return trouble;
+  return std::nullopt;
+}
+
+Cluster describe(const ClusterPlan& plan, const ClusterMap& map, const fs::path& runtime_directory) {
+  Cluster cluster;
+  cluster.directory = plan.directory;
+  cluster.id = map.cluster_id;
+  cluster.transport = plan.transport;
+  cluster.runtime_directory = runtime_directory;
+  for (const RouterInfo& router : map.routers) {
+    cluster.routers.push_back(router.name);
+    cluster.router_endpoints.push_back(router.endpoint);
+  }
+  for (const PairInfo& pair : map.pairs)
+    for (const NodeInfo& node : pair.nodes) cluster.nodes.push_back(node.name);
+  return cluster;
+}
+
+// Everything but the mark of an unfinished creation, which goes last.
+void clear(const fs::path& directory) {
+  boost::system::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    boost::system::error_code ignored;
+    if (entry->path() != unfinished_mark(directory) && !is_incidental(entry->path()))
+      fs::remove_all(entry->path(), ignored);
+  }
+}
+
+Outcome<Cluster> fill(const ClusterPlan& plan) {
+  fs::path runtime_directory;
+  std::vector<uint16_t> ports;
+  if (plan.transport == "tcp") {
+    auto chosen = choose_free_ports(endpoint_count(plan));
+    if (!chosen.ok()) return chosen.problem();
+    ports = *chosen;
+  } else {
+    runtime_directory = runtime_directory_for(plan.directory);
+  }
+  const ClusterMap map = first_map(plan, random_id(), runtime_directory, ports);
+  const Cluster cluster = describe(plan, map, runtime_directory);
+  if (Trouble trouble = make_directories(cluster, map)) return *trouble;
+  if (Trouble trouble = write_configurations(cluster, map)) return *trouble;
+  if (Trouble trouble = store_first_map(cluster.directory / map.routers[0].name.c_str() / "map", map))
+    return *trouble;
+  if (Trouble trouble = write_cluster(cluster)) return *trouble;
+  return cluster;
+}
+
+}  // namespace
+
+Trouble check_plan(const ClusterPlan& plan) {
+  if (plan.pairs < 1 || plan.pairs > kPairsMax)
+    return refused("--pairs must be 1 to {}, not {}", kPairsMax, plan.pairs);
+  if (plan.routers < 1 || plan.routers > kRoutersMax)
+    return refused("--routers must be 1 to {}, not {}", kRoutersMax, plan.routers);
+  if (plan.raid_level != 1)
+    return refused("RAID level {} is not built in this version; level 1, a mirror over all elements"
+                   " of a volume, is", plan.raid_level);
+  if (plan.elements < 2 || plan.elements > kElementsMax)
+    return refused("--elements must be 2 to {} per volume for RAID level {}, not {}", kElementsMax,
+                   plan.raid_level, plan.elements);
+  return std::nullopt;
+}
+
+Outcome<Cluster> create_cluster(const ClusterPlan& plan) {
+  if (Trouble trouble = check_plan(plan)) return *trouble;
+  boost::system::error_code error;
+  if (Trouble trouble = check_disk(plan.directory)) return *trouble;
+  if (Trouble trouble = write_file(unfinished_mark(plan.directory),
+                                   "A creation by pairfs up that has not come to its end.\n"))
+    return *trouble;
+  clear(plan.directory);
+  auto cluster = fill(plan);
+  if (!cluster.ok()) clear(plan.directory);
+  fs::remove(unfinished_mark(plan.directory), error);
+  return cluster;
+}
+
+}  // namespace pairfs::cli

@@ -1,0 +1,25 @@
+// Making a new local cluster: its directories, the configuration of each daemon, and the first map.
+// Nothing runs yet, and nothing is started here. One thread.
+#pragma once
+
+#include "cli/cluster.h"
+
+namespace pairfs::cli {
+
+struct ClusterPlan {
+  fs::path directory;  // canonical
+  unsigned pairs = 2;
+  unsigned routers = 2;
+  unsigned elements = 2;  // per volume
+  unsigned raid_level = 1;
+  std::string transport = "ipc";
+};
+
+// Refused: a RAID level that is not built, a number of elements that it cannot use, ...
+Trouble check_plan(const ClusterPlan& plan);
+
+// Makes the cluster in an empty directory that exists, or in one where a creation was interrupted, which starts
+// anew. What it made is removed again when a step fails.
+Outcome<Cluster> create_cluster(const ClusterPlan& plan);
+
+}  // namespace pairfs::cli

@@ -1,0 +1,70 @@
+#include "cli/first_map.h"
+
+namespace pairfs::cli {
+namespace {
+
+constexpr unsigned kVolumesPerPair = 2;
+
+// Hands out one endpoint after the other.
+class Endpoints {
+ public:
+  Endpoints(const fs::path& directory, const std::vector<uint16_t>& ports)
+      : directory_(directory), ports_(ports) {}
+  std::string next(const std::string& name) {
+    if (ports_.empty()) return "ipc://" + (directory_ / name).string();
+    return fmt::format("tcp://127.0.0.1:{}", ports_.at(used_++));
+  }
+
+ private:
+  const fs::path& directory_;
+  const std::vector<uint16_t>& ports_;
+  size_t used_ = 0;
+};
+
+VolumeInfo make_volume(const ClusterPlan& plan, VolumeId id, const std::string& home) {
+  VolumeInfo volume;
+  volume.id = id;
+  volume.home = home;
+  volume.raid_level = static_cast<uint8_t>(plan.raid_level);
+  for (unsigned i = 0; i < plan.elements; ++i) {
+    const std::string name = fmt::format("{}-e{}", to_string(id), i);
+    volume.elements.push_back({name, (plan.directory / "elements" / name).string(), Bytes("dir")});
+  }
+  return volume;
+}
+
+}  // namespace
+
+size_t endpoint_count(const ClusterPlan& plan) { return plan.routers + 1 + plan.pairs * 2 * 2; }
+
+ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id, const fs::path& runtime_directory,
+                     const std::vector<uint16_t>& ports) {
+  ClusterMap map;
+  map.cluster_id = cluster_id;
+  Endpoints endpoints(runtime_directory, ports);
+  for (unsigned i = 1; i <= plan.routers; ++i) {
+    const std::string name = fmt::format("r{}", i);
+    RouterInfo router{name, endpoints.next(name), {}};
+    if (i == 1) router.map_endpoint = endpoints.next(name + ".map");
+    map.routers.push_back(router);
+  }
+  const unsigned volumes = plan.pairs * kVolumesPerPair;
+  for (unsigned i = 1; i <= plan.pairs; ++i) {
+    PairInfo pair;
+    pair.id = static_cast<uint16_t>(i);
+    for (unsigned half = 0; half < kVolumesPerPair; ++half) {
+      const std::string name = fmt::format("{}{}", i, half == 0 ? 'a' : 'b');
+      pair.nodes.push_back({name, endpoints.next(name), endpoints.next(name + ".link")});
+      const VolumeId id{pair.id, static_cast<uint16_t>(half)};
+      pair.volumes.push_back(make_volume(plan, id, name));
+      const unsigned index = (i - 1) * kVolumesPerPair + half;
+      const unsigned first = kSliceCount * index / volumes;
+      const unsigned next = kSliceCount * (index + 1) / volumes;
+      map.slices.push_back({static_cast<Slice>(first), next - first, id});
+    }
+    map.pairs.push_back(pair);
+  }
+  return map;
+}
+
+}  // namespace pairfs::cli

@@ -1,0 +1,84 @@
+// pairfs mount and pairfs umount.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "cli/commands.h"
+#include "cli/find_cluster.h"
+#include "cli/mount_point.h"
+#include "cli/process.h"
+
+namespace pairfs::cli {
+namespace {
+
+struct MountRequest {
+  std::string routers, path;
+  std::vector<std::string> options;
+  bool foreground = false;
+};
+
+// Becomes pairfs-mount, which says the rest itself.
+int mount(const MountRequest& request) {
+  auto routers = parse_endpoints(request.routers);
+  if (!routers.ok()) return report(routers.problem());
+  const fs::path path = canonical_path(request.path);
+  if (Trouble trouble = check_fuse_available()) return report(*trouble);
+  boost::system::error_code error;
+  if (!mounted_at(path) && !fs::exists(path, error))
+    return report(refused("the mount point {} is not there; make the directory first", path.string()));
+  if (Trouble trouble = check_mount_point(path, false)) return report(*trouble);
+  auto program = find_program("pairfs-mount");
+  if (!program.ok()) return report(program.problem());
+  std::vector<std::string> words = {program->string(), request.routers, path.string()};
+  if (request.foreground) words.push_back("--foreground");
+  for (const std::string& option : request.options) {
+    words.push_back("-o");
+    words.push_back(option);
+  }
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv(argv[0], argv.data());
+  return report(failed("cannot run {}: {}", words[0], std::strerror(errno)));
+}
+
+int unmount_pairfs(const std::string& text, bool force) {
+  const fs::path path = canonical_path(text);
+  const auto mounted = mounted_at(path);
+  if (!mounted) return report(refused("nothing is mounted at {}", path.string()));
+  if (!mounted->is_pairfs())
+    return report(refused("{} is not a pairfs mount but {}", path.string(), mounted->type));
+  if (Trouble trouble = unmount(path, force ? Force::kAbort : Force::kNo)) return report(*trouble);
+  return kExitFine;
+}
+
+}  // namespace
+
+void add_mount(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("mount", "Mount a cluster at a directory");
+  auto request = std::make_shared<MountRequest>();
+  command->add_option("ROUTER", request->routers, "Its routers: ENDPOINT[,ENDPOINT...]")->required();
+  command->add_option("PATH", request->path, "An empty directory")->required();
+  command->add_option("-o", request->options, "Mount options, see pairfs-mount --help")
+      ->type_name("OPTION[,OPTION...]")
+      ->allow_extra_args(false);
+  command->add_flag("-f,--foreground", request->foreground, "Stay in the foreground");
+  command->footer("Examples:\n"
+                  "  pairfs mount tcp://127.0.0.1:7400,tcp://127.0.0.1:7401 /mnt/files\n"
+                  "  pairfs mount ipc:///run/pairfs-0123/r1 /mnt/files -o noatime,wait");
+  command->callback([=, &exit_code] { exit_code = mount(*request); });
+}
+
+void add_umount(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("umount", "Unmount a cluster");
+  auto path = std::make_shared<std::string>();
+  auto force = std::make_shared<bool>(false);
+  command->add_option("PATH", *path, "Where it is mounted")->required();
+  command->add_flag("--force", *force,
+                    "Take it out of the tree even if it is busy, and end what waits in it with an error");
+  command->footer("Examples:\n  pairfs umount /mnt/files\n  pairfs umount --force /mnt/files");
+  command->callback([=, &exit_code] { exit_code = unmount_pairfs(*path, *force); });
+}
+
+}  // namespace pairfs::cli

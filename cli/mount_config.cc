@@ -1,0 +1,25 @@
+#include "cli/mount_config.h"
+
+namespace pairfs::cli {
+
+Trouble write_mount_config(const Cluster& cluster, const SupervisorSettings& settings) {
+  if (settings.mount.empty()) return std::nullopt;
+  const Daemon mount = cluster.mount();
+  if (Trouble trouble = make_private_directory(mount.directory)) return trouble;
+  std::string routers;
+  for (const std::string& endpoint : cluster.router_endpoints)
+    routers += (routers.empty() ? "" : ", ") + toml_quoted(endpoint);
+  // It waits for its routers, as it starts together with them.
+  const std::string options =
+      "wait" + (settings.mount_options.empty() ? "" : "," + settings.mount_options);
+  return write_file(mount.config(),
+                    fmt::format("# The mount of a local cluster. Written by each pairfs up.\n"
+                                "routers = [{}]\n"
+                                "mountpoint = {}\n"
+                                "options = {}\n"
+                                "ready_file = {}\n\n[log]\nlevel = \"info\"\n",
+                                routers, toml_quoted(settings.mount.string()), toml_quoted(options),
+                                toml_quoted(mount.ready_file().string())));
+}
+
+}  // namespace pairfs::cli

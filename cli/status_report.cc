@@ -1,0 +1,226 @@
+#include "cli/status_report.h"
+
+#include <algorithm>
+#include <set>
+
+namespace pairfs::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A field of a daemon's answer, or `fallback` when it is missing or of another type.
+template <class T>
+T field(const nlohmann::json& object, const char* key, T fallback) {
+  const auto found = object.find(key);
+  if (found == object.end()) return fallback;
+  if constexpr (std::is_same_v<T, std::string>) {
+    if (!found->is_string()) return fallback;
+  } else if (!found->is_number()) {
+    return fallback;
+  }
+  return found->template get<T>();
+}
+
+const nlohmann::json* member(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+// Set where a daemon may be reached from other machines, without authentication.
+void copy_insecure_mark(const nlohmann::json& answer, Json& json) {
+  const auto* mark = member(answer, "insecure_network");
+  if (mark != nullptr && *mark == true) json["insecure_network"] = true;
+}
+
+Json router_json(const Picture& picture, const RouterInfo& router) {
+  const auto answer = picture.routers.find(router.name);
+  const bool up = answer != picture.routers.end();
+  Json json = {{"name", router.name}, {"endpoint", router.endpoint}};
+  json["pid"] = up ? field<int64_t>(answer->second, "pid", 0) : 0;
+  json["state"] = up ? "up" : "down";
+  if (up) copy_insecure_mark(answer->second, json);
+  return json;
+}
+
+Json node_json(const Picture& picture, const NodeInfo& node) {
+  const auto answer = picture.nodes.find(node.name);
+  const bool up = answer != picture.nodes.end();
+  Json json = {{"name", node.name}, {"endpoint", node.endpoint}};
+  json["pid"] = up ? field<int64_t>(answer->second, "pid", 0) : 0;
+  json["incarnation"] = up ? field<std::string>(answer->second, "incarnation", "") : "";
+  json["state"] = up ? field<std::string>(answer->second, "state", "up") : "down";
+  if (up) copy_insecure_mark(answer->second, json);
+  return json;
+}
+
+// What `node` says about the volume, if it executes it.
+const nlohmann::json* executors_view(const Picture& picture, const std::string& node,
+                                     const std::string& volume) {
+  const auto answer = picture.nodes.find(node);
+  if (answer == picture.nodes.end()) return nullptr;
+  const auto* volumes = member(answer->second, "volumes");
+  if (volumes == nullptr || !volumes->is_array()) return nullptr;
+  for (const auto& view : *volumes)
+    if (view.is_object() && field<std::string>(view, "id", "") == volume &&
+        field<std::string>(view, "role", "") == "executor")
+      return &view;
+  return nullptr;
+}
+
+Json element_json(const ElementInfo& element, const nlohmann::json* raid) {
+  Json json = {{"id", element.id}, {"path", element.path}, {"reach", element.reach}};
+  const nlohmann::json* told = nullptr;
+  if (raid != nullptr)
+    if (const auto* elements = member(*raid, "elements"); elements != nullptr && elements->is_array())
+      for (const auto& candidate : *elements)
+        if (candidate.is_object() && field<std::string>(candidate, "id", "") == element.id)
+          told = &candidate;
+  if (told != nullptr) {
+    json["state"] = field<std::string>(*told, "state", "ok");
+    json["used_bytes"] = field<uint64_t>(*told, "used_bytes", 0);
+    json["capacity_bytes"] = field<uint64_t>(*told, "capacity_bytes", 0);
+  } else {
+    boost::system::error_code error;
+    json["state"] = fs::is_directory(fs::path(element.path), error) ? "ok" : "missing";
+    json["used_bytes"] = 0;
+    json["capacity_bytes"] = 0;
+  }
+  return json;
+}
+
+Json raid_json(const VolumeInfo& volume, const nlohmann::json* view) {
+  const nlohmann::json* raid = view != nullptr ? member(*view, "raid") : nullptr;
+  if (raid != nullptr && !raid->is_object()) raid = nullptr;
+  Json elements = Json::array();
+  size_t missing = 0;
+  for (const ElementInfo& element : volume.elements) {
+    elements.push_back(element_json(element, raid));
+    missing += elements.back()["state"] != "ok";
+  }
+  const char* seen = missing == 0 ? "optimal" : missing < volume.elements.size() ? "degraded" : "failed";
+  Json json;
+  json["level"] = raid != nullptr ? field<int>(*raid, "level", volume.raid_level) : volume.raid_level;
+  json["state"] = raid != nullptr ? field<std::string>(*raid, "state", seen) : seen;
+  json["elements"] = elements;
+  return json;
+}
+
+Json log_json(const nlohmann::json* view) {
+  const nlohmann::json* log = view != nullptr ? member(*view, "log") : nullptr;
+  Json json;
+  for (const char* key : {"last_sequence", "checkpoint_sequence", "bytes"})
+    json[key] = log != nullptr && log->is_object() ? field<uint64_t>(*log, key, 0) : 0;
+  return json;
+}
+
+uint64_t slices_of(const ClusterMap& map, VolumeId id) {
+  uint64_t count = 0;
+  for (const SliceRange& range : map.slices)
+    if (range.volume == id) count += range.count;
+  return count;
+}
+
+Json volume_json(const Picture& picture, const VolumeInfo& volume, Json& total) {
+  const auto found = picture.records.find(volume.id);
+  const VolumeRecord record = found == picture.records.end() ? VolumeRecord{} : found->second;
+  const std::string id = to_string(volume.id);
+  const nlohmann::json* view = executors_view(picture, record.executor.name, id);
+  Json json = {{"id", id},
+               {"home", volume.home},
+               {"executor", record.executor.name},
+               {"logger", record.solo ? Bytes() : Bytes(record.logger.name)},
+               {"mode", record.solo ? "solo" : "paired"},
+               {"epoch", record.epoch},
+               {"slices", slices_of(picture.map, volume.id)},
+               {"serving", view != nullptr}};
+  json["raid"] = raid_json(volume, view);
+  json["log"] = log_json(view);
+  if (view != nullptr)
+    for (const char* key : {"used_bytes", "capacity_bytes"})
+      total[key] = total[key].get<uint64_t>() + field<uint64_t>(*view, key, 0);
+  return json;
+}
+
+// Sessions as the nodes know them, each once.
+Json sessions_json(const Picture& picture) {
+  Json sessions = Json::array();
+  std::set<std::string> seen;
+  for (const auto& [name, answer] : picture.nodes) {
+    const auto* list = member(answer, "sessions");
+    if (list == nullptr || !list->is_array()) continue;
+    for (const auto& session : *list) {
+      if (!session.is_object()) continue;
+      const std::string id = field<std::string>(session, "id", "");
+      if (!seen.insert(id).second) continue;
+      sessions.push_back({{"id", id},
+                          {"host", field<std::string>(session, "host", "")},
+                          {"mount", field<std::string>(session, "mount", "")},
+                          {"state", field<std::string>(session, "state", "")}});
+    }
+  }
+  return sessions;
+}
+
+// Why a node could not be lost now, "" when each could.
+std::string takeover_obstacle(const Picture& picture, const Json& report) {
+  if (!picture.map_live) return "no router answers";
+  const bool store_reached =
+      std::any_of(picture.routers.begin(), picture.routers.end(), [](const auto& router) {
+        const auto* reachable = member(router.second, "map_reachable");
+        return reachable == nullptr || !reachable->is_boolean() || reachable->template get<bool>();
+      });
+  if (!store_reached) return "the map store does not answer";
+  for (const Json& pair : report["pairs"]) {
+    for (const Json& node : pair["nodes"])
+      if (node["state"] != "up")
+        return fmt::format("node {} is {}", node["name"].get<std::string>(),
+                           node["state"].get<std::string>());
+    for (const Json& volume : pair["volumes"]) {
+      const std::string id = volume["id"];
+      if (volume["epoch"] == 0) return fmt::format("volume {} was never opened", id);
+      if (volume["mode"] != "paired")
+        return fmt::format("volume {} is solo on {}", id, volume["executor"].get<std::string>());
+      if (volume["serving"] != true) return fmt::format("volume {} has no executor", id);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+nlohmann::ordered_json report_json(const Picture& picture) {
+  Json report;
+  report["map_version"] = picture.map_version;
+  report["cluster_id"] = fmt::format("{:016x}", picture.cluster_id);
+  report["routers"] = Json::array();
+  for (const RouterInfo& router : picture.map.routers)
+    report["routers"].push_back(router_json(picture, router));
+  Json total = {{"used_bytes", uint64_t{0}}, {"capacity_bytes", uint64_t{0}}};
+  report["pairs"] = Json::array();
+  for (const PairInfo& pair : picture.map.pairs) {
+    Json json = {{"id", pair.id}, {"nodes", Json::array()}, {"volumes", Json::array()}};
+    for (const NodeInfo& node : pair.nodes) json["nodes"].push_back(node_json(picture, node));
+    for (const VolumeInfo& volume : pair.volumes)
+      json["volumes"].push_back(volume_json(picture, volume, total));
+    report["pairs"].push_back(json);
+  }
+  report["sessions"] = sessions_json(picture);
+  report["used_bytes"] = total["used_bytes"];
+  report["capacity_bytes"] = total["capacity_bytes"];
+  const std::string obstacle = takeover_obstacle(picture, report);
+  report["takeover_possible"] = obstacle.empty();
+  report["takeover_obstacle"] = obstacle;
+  return report;
+}
+
+bool is_healthy(const nlohmann::ordered_json& report) {
+  if (report["takeover_possible"] != true) return false;
+  for (const Json& router : report["routers"])
+    if (router["state"] != "up") return false;
+  for (const Json& pair : report["pairs"])
+    for (const Json& volume : pair["volumes"])
+      if (volume["raid"]["state"] != "optimal") return false;
+  return true;
+}
+
+}  // namespace pairfs::cli
