@@ -1,0 +1,62 @@
+// What an operation works with: the transaction, the volume's state in memory, and the command's
+// circumstances. Lives for one command.
+//
+// The rule that keeps memory and rows together: an operation changes memory only after the last
+// point where it can fail. And the rule that keeps replay exact: whatever an operation takes from
+// handles, clocks, waiting locks or store status, it writes into the command (`resolved`), and
+// takes from there when `replaying`.
+#pragma once
+
+#include <bitset>
+#include <unordered_map>
+
+#include "common/result.h"
+#include "node/executor/executor.h"
+#include "node/executor/handle_table.h"
+#include "node/executor/lock_table.h"
+#include "node/executor/session_table.h"
+#include "node/executor/transaction.h"
+
+namespace pairfs {
+
+// The volume's state in memory beside the rows.
+struct VolumeState {
+  SessionTable sessions;
+  HandleTable handles;
+  LockTable locks;
+  Timestamp high_water;  // the latest time given out
+  std::unordered_map<Slice, uint64_t> next_inode_number;
+  std::bitset<65536> owned_slices;
+  // Access times to be set by UpdateAtime, which the executor issues itself.
+  std::unordered_map<uint64_t, InodeRef> pending_atimes;
+  // As of `space_checked`, so that not every command asks the store.
+  uint64_t available_bytes = ~0ULL;
+  Instant space_checked;
+
+  // A time later than every one given out in the volume.
+  Timestamp next_time(Timestamp wall_clock) const {
+    return std::max(wall_clock, next_after(high_water));
+  }
+};
+
+struct Context {
+  Transaction& tx;
+  VolumeState& state;
+  const ExecutorConfig& config;
+  const CommandInput& input;
+  bool replaying = false;
+  Timestamp wall_clock;
+  Instant now;
+  Executed& out;
+
+  bool owns(Slice slice) const { return state.owned_slices[slice]; }
+  bool owns(const InodeRef& inode) const { return owns(inode.slice()); }
+};
+
+// ---- space ----
+// Free space below which only what frees space is admitted, so that the log can still be replayed.
+inline constexpr uint64_t kReserveBytes = 4 << 20;
+// ENOSPC when `bytes` more would not fit. Decided once, written into `resolved`.
+Status admit(Context& context, Resolved& resolved, uint64_t bytes);
+
+}  // namespace pairfs

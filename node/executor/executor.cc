@@ -1,0 +1,266 @@
+// Dispatch of commands: who may ask, exactly-once by slot, resolving, one atomic apply.
+#include "node/executor/executor.h"
+
+#include "common/codec.h"
+#include "common/command_slice.h"
+#include "common/crc32c.h"
+#include "node/executor/inodes.h"
+#include "node/executor/operations/declared.h"
+#include "node/executor/operations/operations.h"
+#include "node/executor/row_codec.h"
+
+namespace pairfs {
+
+namespace {
+
+template <class C>
+concept Resolves = requires(C command) { command.resolved; };
+// Reads that touch the session's state, so it must exist.
+template <class C>
+inline constexpr bool kNeedsSession =
+    std::is_same_v<C, Open> || std::is_same_v<C, Close> || std::is_same_v<C, DeclareOpens> ||
+    std::is_same_v<C, RenewSession>;
+
+uint32_t crc_of_outcome(int error, BytesView reply) {
+  const auto octets = static_cast<uint32_t>(error);
+  return crc32c(reply, crc32c({reinterpret_cast<const char*>(&octets), sizeof octets}));
+}
+
+template <class C>
+CommandInput internal_input(const C& command) {
+  return {.op = C::kOp,
+          .request = {0, kUnslotted, 0},
+          .slice = slice_of(command),
+          .body = SharedBytes::from(encode(command))};
+}
+
+class VolumeExecutor final : public Executor {
+ public:
+  VolumeExecutor(const ExecutorConfig& config, VolumeStore& store)
+      : config_(config), store_(store) {
+    load();
+  }
+
+  Executed execute(const CommandInput& input, Sequence sequence, Timestamp wall_clock,
+                   Instant now) override {
+    Executed out;
+    out.status = ReplyStatus::kBadRequest;
+    visit_command_type(input.op, [&]<class C>(std::type_identity<C>) {
+      auto command = decode<C>(input.body.view());
+      if (!command) return;
+      out.status = admit_request(input, *command, now, out);
+      if (out.status != ReplyStatus::kOutcome || answered_) return;
+      Transaction tx(store_);
+      Context context{tx, state_, config_, input, false, wall_clock, now, out};
+      if constexpr (Resolves<C>) {
+        command->resolved = {};
+        command->resolved.now = state_.next_time(wall_clock);
+      }
+      perform(context, *command, sequence);
+    });
+    return out;
+  }
+
+  Executed replay(const CommandInput& input, Sequence sequence) override {
+    Executed out;
+    out.status = ReplyStatus::kBadRequest;
+    visit_command_type(input.op, [&]<class C>(std::type_identity<C>) {
+      if constexpr (C::kKind != Kind::kRead) {
+        auto command = decode<C>(input.body.view());
+        if (!command) return;
+        out.status = ReplyStatus::kOutcome;
+        Transaction tx(store_);
+        Context context{tx, state_, config_, input, true, {}, {}, out};
+        perform(context, *command, sequence);
+      }
+    });
+    return out;
+  }
+
+  std::vector<CommandInput> take_follow_ups(Instant now) override;
+  std::vector<CommandInput> take_granted() override { return state_.locks.take_granted(); }
+  void begin_serving(Instant now) override;
+  void format(Sequence sequence, Timestamp now) override;
+  std::vector<SessionStatus> sessions() const override;
+
+ private:
+  void load();
+
+  // Who asks, and whether it was asked before. Sets answered_ when `out` already has the answer.
+  template <class C>
+  ReplyStatus admit_request(const CommandInput& input, const C& command, Instant now,
+                            Executed& out) {
+    answered_ = false;
+    const RequestId& request = input.request;
+    if constexpr (C::kKind == Kind::kInternal)
+      return request.session == 0 ? ReplyStatus::kOutcome : ReplyStatus::kBadRequest;
+    if (!state_.owned_slices[slice_of(command)]) return ReplyStatus::kNotExecutor;
+    Session* session = state_.sessions.find(request.session);
+    if (session != nullptr) session->heard = now;
+    if constexpr (C::kKind == Kind::kRead) {
+      if (kNeedsSession<C> && session == nullptr) return ReplyStatus::kUnknownSession;
+      return ReplyStatus::kOutcome;
+    } else {
+      if (session == nullptr) {
+        const bool opens = std::is_same_v<C, OpenSession> && request.session != 0 &&
+                           !state_.sessions.is_expired(request.session);
+        if (!opens) return ReplyStatus::kUnknownSession;
+      }
+      if (request.slot >= kSlotsPerSession || request.sequence == 0)
+        return ReplyStatus::kBadRequest;
+      if (session == nullptr) return ReplyStatus::kOutcome;
+      const ReplyRow& last = session->slots[request.slot];
+      if (request.sequence > last.sequence) return ReplyStatus::kOutcome;
+      if (request.sequence < last.sequence) return ReplyStatus::kBusy;
+      answer_again(*session, request, command, last, out);
+      return ReplyStatus::kOutcome;
+    }
+  }
+
+  // The same request again: the stored answer. What was never logged is made good: the handle that
+  // a CreateFile of an earlier executor opened, the sync that a Write waits for.
+  template <class C>
+  void answer_again(Session& session, const RequestId& request, const C& command,
+                    const ReplyRow& last, Executed& out) {
+    answered_ = true;
+    out.error = last.error;
+    out.reply = last.reply;
+    if constexpr (std::is_same_v<C, Write>) out.needs_sync = command.sync;
+    if constexpr (std::is_same_v<C, CreateFile>) {
+      if (last.error != 0 || session.counted_creates[request.slot] == request.sequence) return;
+      session.counted_creates[request.slot] = request.sequence;
+      if (const auto reply = decode<EntryReply>(last.reply); reply && !reply->remote)
+        state_.handles.add(session.id, reply->attributes.inode.id);
+    }
+  }
+
+  template <class C>
+  void perform(Context& context, C& command, Sequence sequence) {
+    Executed& out = context.out;
+    auto result = run(context, command);
+    out.error = result.error();
+    if (result) out.reply = encode(*result);
+    if constexpr (C::kKind != Kind::kRead) {
+      if (out.error == kNotLogged) {
+        out.error = 0;
+        // Only what had an effect was logged: in a replay this is a difference.
+        if (context.replaying) out.status = ReplyStatus::kBadRequest;
+        return;
+      }
+      if (!result) context.tx.drop();
+      if (result) note_times(context, command);
+      if constexpr (C::kKind == Kind::kMutation) store_reply(context);
+      out.logged = true;
+      if (!context.replaying) out.resolved_body = encode(command);
+      out.outcome_crc = crc_of_outcome(out.error, out.reply);
+      store_.apply(context.tx.take(), sequence);
+    }
+  }
+
+  template <class C>
+  void note_times(Context& context, const C& command) {
+    Timestamp given;
+    if constexpr (Resolves<C>) given = command.resolved.now;
+    if constexpr (std::is_same_v<C, UpdateAtime>) given = command.atime;
+    if (given <= state_.high_water) return;
+    state_.high_water = given;
+    context.tx.put(volume_key(), encode_volume_row({.high_water = given}));
+  }
+
+  // A closed session has no slots any more: a second CloseSession is answered as unknown.
+  void store_reply(Context& context) {
+    const RequestId& request = context.input.request;
+    Session* session = state_.sessions.find(request.session);
+    if (session == nullptr) return;
+    const Executed& out = context.out;
+    session->slots[request.slot] = {request.sequence, out.error, out.reply};
+    context.tx.put(reply_key(request.session, request.slot),
+                   encode_reply_row(request.sequence, out.error, out.reply));
+  }
+
+  const ExecutorConfig config_;
+  VolumeStore& store_;
+  VolumeState state_;
+  bool answered_ = false;
+  Instant sessions_checked_;
+};
+
+void VolumeExecutor::load() {
+  state_.sessions.load(store_);
+  state_.handles.load(store_);
+  state_.locks.load(store_);
+  if (const auto value = store_.get(volume_key())) {
+    const auto row = decode_volume_row(*value);
+    ENSURE(row && row->format_version == 1, "volume row");
+    state_.high_water = row->high_water;
+  }
+  for (const SliceRange& range : config_.map.slices)
+    for (uint32_t i = 0; range.volume == config_.volume && i < range.count; ++i)
+      state_.owned_slices[range.first + i] = true;
+}
+
+void VolumeExecutor::format(Sequence sequence, Timestamp now) {
+  Transaction tx(store_);
+  tx.put(volume_key(), encode_volume_row({.high_water = now}));
+  state_.high_water = now;
+  if (state_.owned_slices[0]) {
+    Inode root;
+    root.id = kRootInode.id;
+    root.generation = kRootInode.generation;
+    root.mode = S_IFDIR | 0755;
+    root.nlink = 2;
+    root.atime = root.mtime = root.ctime = now;
+    root.size_bytes = root.allocated_bytes = kBlockBytes;
+    root.next_cookie = kFirstCookie;
+    root.parent = kRootInode;
+    tx.put(inode_key(root.id), encode_inode(root));
+    tx.put(slice_counter_key(0), encode_u64(kRootInode.id + 1));
+  }
+  store_.apply(tx.take(), sequence);
+}
+
+void VolumeExecutor::begin_serving(Instant now) {
+  for (auto& [id, session] : state_.sessions.live()) {
+    session.heard = now;
+    session.declared = false;
+  }
+  state_.pending_atimes.clear();
+  update_all_declared(state_);
+}
+
+std::vector<CommandInput> VolumeExecutor::take_follow_ups(Instant now) {
+  constexpr size_t kMostPerCall = 64;
+  std::vector<CommandInput> inputs;
+  if (now - sessions_checked_ >= std::chrono::milliseconds(500)) {
+    sessions_checked_ = now;
+    for (const auto& [id, session] : state_.sessions.live())
+      if (now - session.heard >= config_.session_timeout && inputs.size() < kMostPerCall)
+        inputs.push_back(internal_input(ExpireSession{.session = id}));
+  }
+  for (const uint64_t inode_id : state_.handles.take_free(kMostPerCall)) {
+    const auto value = store_.get(inode_key(inode_id));
+    if (const auto inode = value ? decode_inode(inode_id, *value) : std::nullopt)
+      inputs.push_back(internal_input(FreeInode{inode->ref()}));
+  }
+  auto& atimes = state_.pending_atimes;
+  for (size_t i = 0; i < kMostPerCall && !atimes.empty(); ++i) {
+    inputs.push_back(internal_input(UpdateAtime{.inode = atimes.begin()->second}));
+    atimes.erase(atimes.begin());
+  }
+  return inputs;
+}
+
+std::vector<Executor::SessionStatus> VolumeExecutor::sessions() const {
+  std::vector<SessionStatus> status;
+  for (const auto& [id, session] : state_.sessions.live())
+    status.push_back({id, session.row.host, session.row.mount, "live"});
+  return status;
+}
+
+}  // namespace
+
+std::unique_ptr<Executor> make_executor(const ExecutorConfig& config, VolumeStore& store) {
+  return std::make_unique<VolumeExecutor>(config, store);
+}
+
+}  // namespace pairfs

@@ -1,0 +1,24 @@
+// What making a node of any type has in common (create.cc, make_directory.cc).
+#pragma once
+
+#include "node/executor/inodes.h"
+
+namespace pairfs {
+
+struct NewNode {
+  BytesView name;
+  uint32_t mode = 0;  // type and wanted permission bits, before umask
+  uint32_t umask = 0;
+  uint64_t rdev = 0;
+  const Credentials& credentials;
+  Resolved& resolved;
+};
+
+// The directory in which `name` may be made: EEXIST before EACCES, as in Linux.
+Result<Inode> load_parent_for_new(const Context& context, const InodeRef& parent, BytesView name,
+                                  const Credentials& credentials);
+// A new inode in `slice`, with owner, group, mode and ACLs as its parent gives them. Its entry and
+// the parent are not touched; the caller stores the inode. Nothing can fail after this but EIO.
+Result<Inode> make_inode(Context& context, const Inode& parent, const NewNode& node, Slice slice);
+
+}  // namespace pairfs

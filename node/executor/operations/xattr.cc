@@ -1,0 +1,134 @@
+// GetXattr, ListXattr, SetXattr, RemoveXattr (xattr(7), acl(5)), as fs/xattr.c and fs/posix_acl.c.
+//
+// * user.*: only on regular files (with read or write permission on them) and directories (in a
+//   sticky one the owner alone may change them); on other types EPERM, and ENODATA for reading.
+// * trusted.*: root; nobody else even sees the names. security.*: all read, root writes.
+// * system.posix_acl_access and _default: the owner changes them; an ACL that the mode bits can
+//   say is not stored; default ACLs are the directories' (EACCES). Other names: EOPNOTSUPP.
+// * XATTR_CREATE: EEXIST; XATTR_REPLACE and removal: ENODATA. All names of an inode together may
+//   take what listxattr(2) can carry, 64 KiB: ENOSPC.
+#include <sys/xattr.h>
+
+#include "node/executor/inodes.h"
+#include "node/executor/operations/operations.h"
+#include "node/executor/permissions.h"
+#include "node/executor/row_codec.h"
+#include "node/executor/xattr_rows.h"
+
+namespace pairfs {
+
+namespace {
+bool is_acl_name(BytesView name) { return name == kAccessAclName || name == kDefaultAclName; }
+
+// May the caller read (R_OK) or change (W_OK) this attribute?
+Status check_xattr(const Context& context, const Inode& inode, BytesView name,
+                   const Credentials& who, uint32_t mask) {
+  const bool writes = mask == W_OK;
+  if (is_acl_name(name)) {
+    if (inode.type() == S_IFLNK) return Errno{EOPNOTSUPP};
+    if (writes && !is_owner(inode, who)) return Errno{EPERM};
+    return success();
+  }
+  if (name.starts_with("user.")) {
+    if (name.size() == 5) return Errno{EINVAL};
+    if (!inode.is_regular() && !inode.is_directory()) return Errno{writes ? EPERM : ENODATA};
+    if (writes && inode.is_directory() && (inode.mode & S_ISVTX) != 0 && !is_owner(inode, who))
+      return Errno{EPERM};
+    return check_access(context, inode, who, mask);
+  }
+  if (name.starts_with("trusted.")) {
+    if (name.size() == 8) return Errno{EINVAL};
+    if (!is_root(who)) return Errno{writes ? EPERM : ENODATA};
+    return success();
+  }
+  if (name.starts_with("security.")) {
+    if (name.size() == 9) return Errno{EINVAL};
+    if (writes && !is_root(who)) return Errno{EPERM};
+    return success();
+  }
+  return Errno{EOPNOTSUPP};
+}
+
+Status set_acl(Context& context, Inode& inode, const SetXattr& command) {
+  const bool is_default = command.name == kDefaultAclName;
+  const auto acl = decode_acl(command.value);
+  if (!acl) return Errno{EINVAL};
+  if (is_default) {
+    if (!inode.is_directory()) {
+      if (!acl->empty()) return Errno{EACCES};
+      return success();
+    }
+    store_acl(context, inode, true, *acl);
+    return success();
+  }
+  if (acl->empty()) {
+    store_acl(context, inode, false, *acl);
+    return success();
+  }
+  const AclMode mode = mode_of(*acl);
+  inode.mode = (inode.mode & ~0777U) | mode.bits;
+  if (!is_root(command.credentials) && !in_group(command.credentials, inode.gid))
+    inode.mode &= ~static_cast<uint32_t>(S_ISGID);
+  store_acl(context, inode, false, mode.extended ? *acl : Acl{});
+  return success();
+}
+
+Status set_plain(Context& context, Inode& inode, const SetXattr& command) {
+  const bool exists = context.tx.get(xattr_key(inode.id, command.name)).has_value();
+  if (exists && (command.flags & XATTR_CREATE) != 0) return Errno{EEXIST};
+  if (!exists && (command.flags & XATTR_REPLACE) != 0) return Errno{ENODATA};
+  if (!exists && inode.xattr_names_bytes + command.name.size() + 1 > kXattrValueMaxBytes)
+    return Errno{ENOSPC};
+  put_xattr(context, inode, command.name, command.value);
+  return success();
+}
+}  // namespace
+
+Result<XattrReply> run(Context& context, GetXattr& command) {
+  PAIRFS_ASSIGN(const Inode inode, load_inode(context, command.inode));
+  PAIRFS_TRY(check_xattr(context, inode, command.name, command.credentials, R_OK));
+  if (inode.xattr_names_bytes == 0) return Errno{ENODATA};
+  auto value = context.tx.get(xattr_key(inode.id, command.name));
+  if (!value) return Errno{ENODATA};
+  return XattrReply{XattrValue(std::move(*value))};
+}
+
+Result<XattrReply> run(Context& context, ListXattr& command) {
+  PAIRFS_ASSIGN(const Inode inode, load_inode(context, command.inode));
+  XattrReply reply;
+  if (inode.xattr_names_bytes == 0) return reply;
+  const Bytes first = xattr_key(inode.id, {});
+  context.tx.store().scan(first, after_prefix(first), [&](BytesView key, BytesView) {
+    const BytesView name = key.substr(first.size());
+    if (name.starts_with("trusted.") && !is_root(command.credentials)) return true;
+    reply.value.append(name).push_back('\0');
+    return true;
+  });
+  return reply;
+}
+
+Result<Empty> run(Context& context, SetXattr& command) {
+  PAIRFS_ASSIGN(Inode inode, load_inode(context, command.inode));
+  PAIRFS_TRY(check_xattr(context, inode, command.name, command.credentials, W_OK));
+  if ((command.flags & ~static_cast<uint32_t>(XATTR_CREATE | XATTR_REPLACE)) != 0)
+    return Errno{EINVAL};
+  PAIRFS_TRY(admit(context, command.resolved, command.value.size() + 512));
+  PAIRFS_TRY(is_acl_name(command.name) ? set_acl(context, inode, command)
+                                       : set_plain(context, inode, command));
+  inode.ctime = command.resolved.now;
+  store_inode(context, inode);
+  return Empty{};
+}
+
+Result<Empty> run(Context& context, RemoveXattr& command) {
+  PAIRFS_ASSIGN(Inode inode, load_inode(context, command.inode));
+  PAIRFS_TRY(check_xattr(context, inode, command.name, command.credentials, W_OK));
+  const bool exists = context.tx.get(xattr_key(inode.id, command.name)).has_value();
+  if (!exists && !is_acl_name(command.name)) return Errno{ENODATA};
+  erase_xattr(context, inode, command.name);
+  inode.ctime = command.resolved.now;
+  store_inode(context, inode);
+  return Empty{};
+}
+
+}  // namespace pairfs

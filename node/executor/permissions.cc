@@ -1,0 +1,78 @@
+#include "node/executor/permissions.h"
+
+#include "node/executor/inodes.h"
+#include "node/executor/xattr_rows.h"
+
+namespace pairfs {
+
+Result<std::optional<Acl>> load_acl(const Context& context, const Inode& inode, bool is_default) {
+  if (!inode.has(is_default ? Inode::kDefaultAcl : Inode::kAccessAcl))
+    return std::optional<Acl>(std::nullopt);
+  const auto value =
+      context.tx.get(xattr_key(inode.id, is_default ? kDefaultAclName : kAccessAclName));
+  if (!value) return Errno{EIO};
+  auto acl = decode_acl(*value);
+  if (!acl) return Errno{EIO};
+  return acl;
+}
+
+void store_acl(Context& context, Inode& inode, bool is_default, const Acl& acl) {
+  const char* name = is_default ? kDefaultAclName : kAccessAclName;
+  if (acl.empty())
+    erase_xattr(context, inode, name);
+  else
+    put_xattr(context, inode, name, encode_acl(acl));
+}
+
+Status check_access(const Context& context, const Inode& inode, const Credentials& credentials,
+                    uint32_t mask) {
+  if (mask == 0) return success();
+  if (is_root(credentials)) {
+    const bool executable = inode.is_directory() || (inode.mode & 0111) != 0;
+    if ((mask & X_OK) != 0 && !executable) return Errno{EACCES};
+    return success();
+  }
+  if (credentials.uid == inode.uid) {
+    if ((((inode.mode >> 6) & 7) & mask) == mask) return success();
+    return Errno{EACCES};
+  }
+  // Without a group bit (the ACL's mask) the ACL can grant nothing, so it is not even read.
+  if (inode.has(Inode::kAccessAcl) && (inode.mode & 070) != 0) {
+    PAIRFS_ASSIGN(const auto acl, load_acl(context, inode, false));
+    if (acl) {
+      if (acl_allows(*acl, inode.uid, inode.gid, credentials, mask)) return success();
+      return Errno{EACCES};
+    }
+  }
+  const uint32_t bits = in_group(credentials, inode.gid) ? inode.mode >> 3 : inode.mode;
+  if ((bits & 7 & mask) == mask) return success();
+  return Errno{EACCES};
+}
+
+Status check_may_create(const Context& context, const Inode& directory,
+                        const Credentials& credentials) {
+  if (directory.nlink == 0) return Errno{ENOENT};
+  return check_access(context, directory, credentials, W_OK | X_OK);
+}
+
+Status check_may_remove(const Context& context, const Inode& directory, const Inode& victim,
+                        const Credentials& credentials, bool want_directory) {
+  PAIRFS_TRY(check_access(context, directory, credentials, W_OK | X_OK));
+  const bool sticky = (directory.mode & S_ISVTX) != 0;
+  if (sticky && !is_root(credentials) && credentials.uid != directory.uid &&
+      credentials.uid != victim.uid)
+    return Errno{EPERM};
+  if (want_directory && !victim.is_directory()) return Errno{ENOTDIR};
+  if (want_directory && victim.ref().id == kRootInode.id) return Errno{EBUSY};
+  if (!want_directory && victim.is_directory()) return Errno{EISDIR};
+  return success();
+}
+
+void clear_privileges(Context& context, Inode& inode) {
+  if (!inode.is_regular()) return;
+  inode.mode &= ~static_cast<uint32_t>(S_ISUID);
+  if ((inode.mode & S_IXGRP) != 0) inode.mode &= ~static_cast<uint32_t>(S_ISGID);
+  if (inode.has(Inode::kCapability)) erase_xattr(context, inode, kCapabilityName);
+}
+
+}  // namespace pairfs

@@ -1,0 +1,39 @@
+// Who may do what: mode bits, ACLs, owner and sticky rules, as Linux's generic_permission() and
+// fs/attr.c apply them. Root (uid 0) has every capability; nobody else has one. The caller's
+// supplementary groups count.
+#pragma once
+
+#include <unistd.h>
+
+#include "node/executor/acl.h"
+#include "node/executor/context.h"
+
+namespace pairfs {
+
+inline bool is_root(const Credentials& credentials) { return credentials.uid == 0; }
+inline bool is_owner(const Inode& inode, const Credentials& credentials) {
+  return is_root(credentials) || credentials.uid == inode.uid;
+}
+
+// EACCES unless `mask` (R_OK | W_OK | X_OK) is granted. Root may all, but may execute a file only
+// when somebody may.
+Status check_access(const Context& context, const Inode& inode, const Credentials& credentials,
+                    uint32_t mask);
+// Making a name: ENOENT in a removed directory, else write and search permission.
+Status check_may_create(const Context& context, const Inode& directory,
+                        const Credentials& credentials);
+// Taking a name away, as may_delete() in fs/namei.c: EACCES; EPERM by the sticky bit; then, with
+// `want_directory`, ENOTDIR and EBUSY (the root), else EISDIR.
+Status check_may_remove(const Context& context, const Inode& directory, const Inode& victim,
+                        const Credentials& credentials, bool want_directory);
+
+// The inode's ACL of this name, when it has one.
+Result<std::optional<Acl>> load_acl(const Context& context, const Inode& inode, bool is_default);
+// Stores or (empty) removes it, with the flag and the size of names in the inode.
+void store_acl(Context& context, Inode& inode, bool is_default, const Acl& acl);
+
+// What a write, truncate or chown takes away: setuid; setgid when the group may execute; and
+// security.capability. Regular files only.
+void clear_privileges(Context& context, Inode& inode);
+
+}  // namespace pairfs

@@ -1,0 +1,140 @@
+#include "node/executor/schema.h"
+
+#include "node/executor/row_codec.h"
+
+namespace pairfs {
+
+namespace {
+Bytes id_key(Family family, uint64_t id, size_t more_bytes = 0) {
+  Bytes key;
+  if (more_bytes != 0) key.reserve(9 + more_bytes);
+  key.push_back(static_cast<char>(family));
+  append_big_endian(key, id);
+  return key;
+}
+}  // namespace
+
+Bytes family_key(Family family) { return Bytes(1, static_cast<char>(family)); }
+Bytes inode_key(uint64_t inode_id) { return id_key(Family::kInode, inode_id); }
+Bytes entry_key(uint64_t directory_id, BytesView name) {
+  return id_key(Family::kEntry, directory_id, name.size()).append(name);
+}
+Bytes cookie_key(uint64_t directory_id, uint64_t cookie) {
+  Bytes key = id_key(Family::kCookie, directory_id, 8);
+  append_big_endian(key, cookie);
+  return key;
+}
+Bytes xattr_key(uint64_t inode_id, BytesView name) {
+  return id_key(Family::kXattr, inode_id, name.size()).append(name);
+}
+Bytes symlink_key(uint64_t inode_id) { return id_key(Family::kSymlink, inode_id); }
+Bytes orphan_key(uint64_t inode_id) { return id_key(Family::kOrphan, inode_id); }
+Bytes session_key(SessionId session) { return id_key(Family::kSession, session); }
+Bytes reply_key(SessionId session, uint32_t slot) {
+  Bytes key = id_key(Family::kReply, session);
+  append_big_endian(key, static_cast<uint16_t>(slot));
+  return key;
+}
+Bytes expired_key(SessionId session) { return id_key(Family::kExpired, session); }
+Bytes lock_key(uint64_t inode_id, SessionId session, uint8_t space, uint64_t owner) {
+  Bytes key = id_key(Family::kLock, inode_id, 17);
+  append_big_endian(key, session);
+  append_big_endian(key, space);
+  append_big_endian(key, owner);
+  return key;
+}
+Bytes slice_counter_key(Slice slice) {
+  Bytes key = family_key(Family::kSliceCounter);
+  append_big_endian(key, slice);
+  return key;
+}
+Bytes volume_key() { return family_key(Family::kVolume); }
+
+Bytes after_prefix(Bytes prefix) {
+  while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
+  if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
+  return prefix;
+}
+
+Bytes encode_inode(const Inode& inode) {
+  RowWriter out(152);
+  out(inode.generation)(inode.mode)(inode.nlink)(inode.uid)(inode.gid)(inode.rdev);
+  out(inode.size_bytes)(inode.allocated_bytes)(inode.atime)(inode.mtime)(inode.ctime);
+  out(inode.flags)(inode.xattr_names_bytes);
+  if (inode.is_directory()) out(inode.entries)(inode.next_cookie)(inode.parent)(inode.depth);
+  return out.take();
+}
+std::optional<Inode> decode_inode(uint64_t inode_id, BytesView value) {
+  Inode inode;
+  inode.id = inode_id;
+  RowReader in(value);
+  in(inode.generation)(inode.mode)(inode.nlink)(inode.uid)(inode.gid)(inode.rdev);
+  in(inode.size_bytes)(inode.allocated_bytes)(inode.atime)(inode.mtime)(inode.ctime);
+  in(inode.flags)(inode.xattr_names_bytes);
+  if (inode.is_directory()) in(inode.entries)(inode.next_cookie)(inode.parent)(inode.depth);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return inode;
+}
+
+Bytes encode_entry(const EntryRow& entry) {
+  RowWriter out(28);
+  out(entry.inode)(entry.type)(entry.cookie);
+  return out.take();
+}
+std::optional<EntryRow> decode_entry(BytesView value) {
+  EntryRow entry;
+  RowReader in(value);
+  in(entry.inode)(entry.type)(entry.cookie);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return entry;
+}
+
+Bytes encode_session(const SessionRow& session) {
+  RowWriter out(20 + session.host.size() + session.mount.size());
+  out(session.opened)(BytesView(session.host))(BytesView(session.mount));
+  return out.take();
+}
+std::optional<SessionRow> decode_session(BytesView value) {
+  SessionRow session;
+  RowReader in(value);
+  in(session.opened)(session.host)(session.mount);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return session;
+}
+
+Bytes encode_reply_row(uint64_t sequence, int32_t error, BytesView reply) {
+  RowWriter out(16 + reply.size());
+  out(sequence)(error)(reply);
+  return out.take();
+}
+std::optional<ReplyRow> decode_reply_row(BytesView value) {
+  ReplyRow row;
+  RowReader in(value);
+  in(row.sequence)(row.error)(row.reply);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return row;
+}
+
+Bytes encode_volume_row(const VolumeRow& row) {
+  RowWriter out(16);
+  out(row.format_version)(row.high_water);
+  return out.take();
+}
+std::optional<VolumeRow> decode_volume_row(BytesView value) {
+  VolumeRow row;
+  RowReader in(value);
+  in(row.format_version)(row.high_water);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return row;
+}
+
+Bytes encode_u64(uint64_t value) { return RowWriter(8)(value).take(); }
+std::optional<uint64_t> decode_u64(BytesView value) {
+  uint64_t number = 0;
+  RowReader in(value);
+  in(number);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return number;
+}
+
+}  // namespace pairfs
