@@ -1,0 +1,218 @@
+// The protocol of a mount: commands in, messages to routers out, replies in, outcomes out. Owns
+// sessions and slots per volume, retries, the choice of router, the declaration of open inodes to
+// a new executor, and the client's copy of the cluster map.
+//
+// No clock, thread, socket or file: the shell passes events with the time and afterwards takes the
+// effects (take_sends, take_completions) and calls wake() at next_wake(). One thread. The same
+// events give the same effects.
+//
+// Promises. A command is executed at most once, and its outcome is the one of that execution, over
+// any number of retries, routers and takeovers; only a mutation whose session expired while it was
+// under way ends with EIO instead, as its outcome cannot be known. A volume that does not answer
+// delays nothing that goes to another volume. The messages: docs/protocol.md.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+#include "common/cluster_map.h"
+#include "common/codec.h"
+#include "common/command_slice.h"
+#include "common/commands.h"
+#include "common/header.h"
+#include "fuse/held_locks.h"
+#include "fuse/open_table.h"
+#include "fuse/volume_channel.h"
+
+namespace pairfs {
+
+class ClientCore {
+ public:
+  struct Settings {
+    Incarnation incarnation = 0;
+    uint64_t random_seed = 0;  // of session ids
+    Bytes host;                // for people: where this mount is
+    Bytes mount;
+    size_t routers = 1;
+    // After this time a request ends with EIO; nullopt: retried for ever.
+    std::optional<Duration> retry_limit;
+  };
+  struct Send {
+    size_t router;  // index
+    SharedBytes head;
+    SharedBytes bulk;
+  };
+  struct Completion {
+    Ticket ticket = 0;
+    int error = 0;     // errno; 0: body is the command's Reply
+    SharedBytes body;
+    SharedBytes bulk;  // of a Read
+    uint64_t open_serial = 0;  // Open, CreateFile: for handle_lost
+  };
+  struct Counters {
+    uint64_t sent = 0, resent = 0, busy = 0, not_executor = 0, dropped_replies = 0;
+    uint64_t sessions_lost = 0, refused = 0;
+  };
+
+  explicit ClientCore(Settings settings);
+
+  // ---- commands ----
+  // `bulk`: a Write's data. retry_limit: overrides the setting, when shorter. The outcome comes
+  // through take_completions(), never from within this call.
+  template <class C>
+  Ticket submit(const C& command, Instant now, SharedBytes bulk = {},
+                std::optional<Duration> retry_limit = std::nullopt) {
+    Request request;
+    request.op = C::kOp;
+    request.mutation = C::kKind != Kind::kRead;
+    request.slice = slice_of(command);
+    request.bulk = std::move(bulk);
+    note_submitted(command, request);
+    if (request.body.empty()) request.body = encode(command);
+    return start(std::move(request), now, retry_limit);
+  }
+  // One handle of the inode, which Open or CreateFile gave, is gone; the executor is told when it
+  // was the last one.
+  void release(InodeRef inode, Instant now);
+  // True: the request was never sent, is forgotten, and has no completion. False: it goes on.
+  bool drop_if_unsent(Ticket ticket, Instant now);
+  // Ends a SetLock that waits: it completes with EINTR, or with success when it was granted first.
+  void cancel_lock(Ticket ticket, Instant now);
+
+  // Whether the owner may hold locks on the inode (HeldLocks).
+  bool may_hold_locks(InodeRef inode, uint64_t owner, bool whole_file) const {
+    return locks_.may_hold(inode, owner, whole_file);
+  }
+  // True: the session that this handle or its locks rest on has expired; I/O on it is EIO.
+  bool handle_lost(InodeRef inode, uint64_t open_serial) const {
+    return opens_.is_lost(inode, open_serial);
+  }
+  // Unmount: ends all sessions. No submit() afterwards. Done when sessions_ended().
+  void close_sessions(Instant now);
+  bool sessions_ended() const;
+
+  // ---- events ----
+  void link_changed(size_t router, bool connected, Instant now);
+  void message_received(const SharedBytes& head, const SharedBytes& bulk, Instant now);
+  void wake(Instant now);
+  Instant next_wake() const;  // Instant::max(): nothing is timed
+
+  // ---- effects ----
+  std::vector<Send> take_sends() { return std::exchange(sends_, {}); }
+  std::vector<Completion> take_completions() { return std::exchange(completions_, {}); }
+
+  // nullopt until a router answered.
+  const std::optional<ClusterMap>& map() const { return map_; }
+  const Counters& counters() const { return counters_; }
+  size_t outstanding() const { return requests_.size(); }
+
+ private:
+  enum class Role { kUser, kClose, kOpenSession, kRenew, kDeclare, kCloseSession, kCancel, kMap };
+  enum class State { kQueued, kNoLink, kSent, kPausing };
+  struct Request {
+    Ticket ticket = 0;
+    Role role = Role::kUser;
+    State state = State::kQueued;
+    uint16_t op = 0;
+    bool mutation = false;
+    bool changes_opens = false;     // Open, CreateFile, Close
+    bool waiting_lock = false;      // a SetLock that may wait at the executor
+    bool polling_lock = false;      // a SetLock that waits here, by asking again and again
+    bool cancelled = false;
+    bool no_map_needed = false;
+    Slice slice = 0;
+    std::optional<InodeRef> inode;  // of Open, SetLock and Role::kClose
+    Bytes body;
+    SharedBytes bulk;
+    uint32_t bulk_crc = 0;
+
+    bool assigned = false;  // `id` is valid: the request has been or is being sent
+    VolumeId volume;
+    RequestId id;
+    size_t router = 0;
+    unsigned sends = 0;
+    Instant sent_at{};
+    Instant give_up = Instant::max();
+    Instant timer = Instant::max();
+    Duration timeout{};
+    Duration pause{};
+  };
+
+  // client_core.cc
+  template <class C>
+  void note_submitted(const C&, Request&) {}
+  void note_submitted(const Open& command, Request& request);
+  void note_submitted(const CreateFile& command, Request& request);
+  void note_submitted(const SetLock& command, Request& request);
+  Ticket start(Request request, Instant now, std::optional<Duration> retry_limit);
+  Ticket start_internal(Role role, Slice slice, uint16_t op, Bytes body, Instant now,
+                        std::optional<InodeRef> inode = std::nullopt);
+  void dispatch(Request& request, Instant now);
+  void assign(Request& request, uint32_t slot);
+  void unassign(Request& request, Instant now);
+  void transmit(Request& request, Instant now);
+  void flush(std::deque<Ticket>& queue, Instant now);
+  std::optional<size_t> choose_router() const;
+  void set_timer(Request& request, Instant at);
+  void fire(Request& request, Instant now);
+  void give_up(Request& request, Instant now);
+  void user_outcome(Request& request, int error, SharedBytes body, SharedBytes bulk, Instant now);
+  void end(Request& request, Instant now);
+  Request* find(Ticket ticket);
+
+  // client_replies.cc
+  void outcome(Request& request, const MessageHeader& header, SharedBytes body, SharedBytes bulk,
+               Instant now);
+  void pause(Request& request, Instant now);
+  void session_unknown(Request& request, Instant now);
+  void learn(const Request& request, Epoch epoch, Instant now);
+
+  // client_sessions.cc
+  VolumeChannel& channel_of(const Request& request) { return channels_[request.volume]; }
+  void open_session(VolumeId volume, Instant now);
+  void session_opened(VolumeId volume, Instant now);
+  void session_lost(VolumeId volume, Instant now);
+  void renew(VolumeId volume, Instant now);
+  void session_renewed(VolumeId volume, Instant now);
+  void declare_if_due(VolumeId volume, Instant now);
+  void declared(VolumeId volume, BytesView reply, Instant now);
+  void send_close(InodeRef inode, uint32_t count, Instant now);
+  void read_map(Instant now);
+  bool take_map(BytesView body);
+  // nullopt: no slice is there any more.
+  std::optional<Slice> slice_of_volume(VolumeId volume) const;
+
+  Settings settings_;
+  std::mt19937_64 random_;
+  SessionId session_ = 0;
+  std::optional<ClusterMap> map_;
+  uint64_t map_version_ = 0;
+  Ticket map_request_ = 0;
+  Instant next_map_read_{};
+
+  std::map<Ticket, Request> requests_;
+  std::unordered_map<uint64_t, Ticket> by_sequence_;  // assigned requests
+  std::set<std::pair<Instant, Ticket>> timers_;
+  std::map<VolumeId, VolumeChannel> channels_;
+  std::deque<Ticket> for_map_;
+  std::deque<Ticket> for_link_;
+  OpenTable opens_;
+  HeldLocks locks_;
+
+  std::vector<bool> connected_;
+  size_t current_router_ = 0;
+  Ticket next_ticket_ = 1;
+  uint64_t next_sequence_ = 1;
+  unsigned waiting_locks_ = 0;  // requests with waiting_lock
+  bool closing_ = false;
+
+  std::vector<Send> sends_;
+  std::vector<Completion> completions_;
+  Counters counters_;
+};
+
+}  // namespace pairfs
