@@ -1,0 +1,69 @@
+// Typed commands with callbacks over ClientCore: call() submits, deliver() runs the callbacks of
+// what was answered. One thread, the loop's; a callback may call again.
+#pragma once
+
+#include <functional>
+#include <unordered_map>
+
+#include "fuse/client_core.h"
+
+namespace pairfs {
+
+template <class C>
+struct Outcome {
+  int error = 0;  // errno; 0: reply is valid
+  typename C::Reply reply;
+  SharedBytes bulk;          // of a Read
+  uint64_t open_serial = 0;  // of Open and CreateFile: for ClientCore::handle_lost
+  bool ok() const { return error == 0; }
+};
+
+class CommandCaller {
+ public:
+  explicit CommandCaller(ClientCore& core) : core_(core) {}
+
+  // The loop's time, set at each wake-up; what call() passes on.
+  void set_now(Instant now) { now_ = now; }
+  Instant now() const { return now_; }
+  ClientCore& core() { return core_; }
+
+  // `done` is called once, from deliver(), unless forget() comes first.
+  template <class C>
+  Ticket call(const C& command, std::function<void(Outcome<C>)> done, SharedBytes bulk = {},
+              std::optional<Duration> retry_limit = std::nullopt) {
+    const Ticket ticket = core_.submit(command, now_, std::move(bulk), retry_limit);
+    callbacks_[ticket] = [done = std::move(done)](ClientCore::Completion& completion) {
+      Outcome<C> outcome;
+      outcome.error = completion.error;
+      outcome.open_serial = completion.open_serial;
+      outcome.bulk = std::move(completion.bulk);
+      if (outcome.ok()) {
+        auto reply = decode<typename C::Reply>(completion.body.view());
+        if (reply) outcome.reply = std::move(*reply);
+        else outcome.error = EIO;  // an executor that speaks another version
+      }
+      done(std::move(outcome));
+    };
+    return ticket;
+  }
+  void forget(Ticket ticket) { callbacks_.erase(ticket); }
+
+  // True when any callback ran.
+  bool deliver() {
+    bool any = false;
+    for (ClientCore::Completion& completion : core_.take_completions()) {
+      auto node = callbacks_.extract(completion.ticket);
+      if (node.empty()) continue;
+      any = true;
+      node.mapped()(completion);
+    }
+    return any;
+  }
+
+ private:
+  ClientCore& core_;
+  Instant now_{};
+  std::unordered_map<Ticket, std::function<void(ClientCore::Completion&)>> callbacks_;
+};
+
+}  // namespace pairfs

@@ -1,0 +1,38 @@
+// What a FUSE file handle (fi->fh) stands for. One thread.
+#pragma once
+
+#include <set>
+#include <unordered_map>
+
+#include "common/types.h"
+
+namespace pairfs {
+
+struct FileHandle {
+  InodeRef inode;
+  uint32_t flags = 0;        // of open(2)
+  uint64_t open_serial = 0;  // ClientCore::handle_lost
+  // Owners that took fcntl locks through this handle. Those left at its release are the handle
+  // itself (open file description locks): a process gives its own back when it closes.
+  std::set<uint64_t> lock_owners;
+};
+
+class FileHandles {
+ public:
+  uint64_t add(FileHandle handle) {
+    handles_.emplace(++last_, std::move(handle));
+    return last_;
+  }
+  // nullptr: no such handle.
+  FileHandle* find(uint64_t fh) {
+    const auto it = handles_.find(fh);
+    return it == handles_.end() ? nullptr : &it->second;
+  }
+  void remove(uint64_t fh) { handles_.erase(fh); }
+
+ private:
+  std::unordered_map<uint64_t, FileHandle> handles_;
+  uint64_t last_ = 0;
+};
+
+}  // namespace pairfs

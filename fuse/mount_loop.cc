@@ -1,0 +1,158 @@
+#include "fuse/mount_loop.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+
+#include "common/logging.h"
+#include "common/map_store.h"
+#include "fuse/mount_point.h"
+
+namespace pairfs {
+namespace {
+
+constexpr size_t kRequestsPerWake = 64;
+constexpr size_t kMessagesPerWake = 256;
+constexpr Duration kInitLimit = std::chrono::seconds(5);
+// What mapped pages still hold is written back within this time after a stop, then the rest goes.
+constexpr Duration kUnmountLimit = std::chrono::seconds(3);
+constexpr Duration kCloseLimit = std::chrono::seconds(2);
+
+uint64_t random_word() {
+  std::random_device random;
+  return uint64_t{random()} << 32 | random();
+}
+
+ClientCore::Settings core_settings(const MountSettings& settings) {
+  ClientCore::Settings out;
+  out.incarnation = random_word() | 1;
+  out.random_seed = random_word();
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  out.host = host;
+  out.mount = settings.path;
+  out.routers = settings.routers.size();
+  out.retry_limit = settings.retry_limit;
+  return out;
+}
+
+}  // namespace
+
+MountLoop::MountLoop(Context& context, const MountSettings& settings, StopSignal& stop)
+    : settings_(settings),
+      stop_(stop),
+      core_(core_settings(settings)),
+      mount_(core_, {settings.update_atime}) {
+  for (const std::string& router : settings_.routers)
+    sockets_.push_back(Socket::client(context, router));
+  for (const Socket& socket : sockets_) poller_.add(socket);
+  poller_.add_fd(stop_.fd());
+}
+
+MountLoop::~MountLoop() = default;
+
+bool MountLoop::find_cluster(Duration limit) {
+  const Instant until = limit == Duration::max() ? Instant::max() : boot_now() + limit;
+  while (!core_.map()) {
+    const Instant now = boot_now();
+    if (now >= until || stop_.requested()) return false;
+    step(until - now);
+  }
+  return true;
+}
+
+bool MountLoop::mount(std::string* why) {
+  std::vector<std::string> options = settings_.kernel_options;
+  options.push_back("fsname=" + settings_.fsname);
+  options.push_back("subtype=pairfs");
+  if (settings_.allow_other) options.push_back("allow_other");
+  if (settings_.read_only) options.push_back("ro");
+  device_ = FuseDevice::open(mount_, settings_.path, options, why);
+  if (!device_) return false;
+  poller_.add_fd(device_->fd());
+  const Instant until = boot_now() + kInitLimit;
+  while (!device_->initialised() && phase_ == Phase::kServing && boot_now() < until)
+    step(std::chrono::milliseconds(100));
+  if (device_->initialised()) return true;
+  std::string ignored;
+  if (phase_ == Phase::kServing) unmount(settings_.path, true, &ignored);
+  *why = fmt::format("the kernel did not open the mount on {}", settings_.path);
+  return false;
+}
+
+void MountLoop::step(Duration limit) {
+  Instant at = std::min(core_.next_wake(), mount_.interrupts.next_wake());
+  if (phase_ == Phase::kUnmounting) at = std::min(at, unmount_until_);
+  Instant now = boot_now();
+  if (at != Instant::max()) limit = std::min(limit, std::max(at - now, Duration::zero()));
+  poller_.wait(std::min<Duration>(limit, std::chrono::seconds(60)));
+  now = boot_now();
+  mount_.caller.set_now(now);
+  if (stop_.requested() && phase_ == Phase::kServing && device_) begin_unmount();
+  serve_sockets();
+  if (device_ && phase_ != Phase::kDone && poller_.fd_ready(device_->fd()) &&
+      !device_->process(kRequestsPerWake))
+    phase_ = Phase::kDone;
+  if (phase_ == Phase::kUnmounting && now >= unmount_until_) phase_ = Phase::kDone;
+  core_.wake(now);
+  mount_.interrupts.wake(now);
+  perform();
+}
+
+void MountLoop::serve_sockets() {
+  const Instant now = mount_.caller.now();
+  for (size_t router = 0; router < sockets_.size(); ++router) {
+    for (const Socket::LinkEvent event : sockets_[router].link_events()) {
+      const bool connected = event == Socket::LinkEvent::kConnected;
+      log_info("router.link", "endpoint={} connected={}", settings_.routers[router], connected);
+      core_.link_changed(router, connected, now);
+    }
+    for (size_t i = 0; i < kMessagesPerWake; ++i) {
+      const auto message = sockets_[router].receive();
+      if (!message) break;
+      core_.message_received(message->head, message->bulk, now);
+    }
+  }
+}
+
+// Callbacks submit more commands, whose messages go out at once.
+void MountLoop::perform() {
+  bool more = true;
+  while (more) {
+    more = mount_.caller.deliver();
+    // A message that the socket does not take is lost; its timeout sends it again.
+    for (ClientCore::Send& send : core_.take_sends())
+      sockets_[send.router].send({}, std::move(send.head), std::move(send.bulk));
+  }
+}
+
+// The kernel writes back mapped pages on unmount, through this loop: another thread has to wait
+// for it. A mount in use is detached, and its users get ENOTCONN when this process ends.
+void MountLoop::begin_unmount() {
+  log_info("mount.stopping", "path={}", printable(settings_.path));
+  phase_ = Phase::kUnmounting;
+  unmount_until_ = boot_now() + kUnmountLimit;
+  unmounter_ = std::jthread([path = settings_.path] {
+    std::string why;
+    if (!unmount(path, false, &why)) unmount(path, true, &why);
+  });
+}
+
+void MountLoop::run() {
+  while (phase_ != Phase::kDone) step(Duration::max());
+  poller_.remove_fd(device_->fd());
+  close_sessions();
+  device_.reset();
+  log_info("mount.stopped", "path={}", printable(settings_.path));
+}
+
+void MountLoop::close_sessions() {
+  const Instant until = boot_now() + kCloseLimit;
+  mount_.caller.set_now(boot_now());
+  core_.close_sessions(mount_.caller.now());
+  perform();
+  while (!core_.sessions_ended() && boot_now() < until) step(until - boot_now());
+}
+
+}  // namespace pairfs

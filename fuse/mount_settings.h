@@ -1,0 +1,41 @@
+// What pairfs-mount is told: command line, -o options, and the TOML file of --config. Bad input
+// ends in sentences, before anything is started.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/logging.h"
+
+namespace pairfs {
+
+struct MountSettings {
+  std::vector<std::string> routers;  // ZeroMQ endpoints
+  std::string path;                  // of the mount point
+  bool allow_other = false;          // others than the one who mounts may use it
+  bool read_only = false;
+  bool update_atime = true;
+  bool wait = false;                     // for a router, however long it takes
+  bool nonempty = false;                 // the mount point may have entries, which it hides
+  std::optional<Duration> retry_limit;   // nullopt: for ever
+  std::string fsname = "pairfs";
+  std::vector<std::string> kernel_options;  // passed on: "nosuid", "noexec" ...
+  bool replace = false;     // detach a dead mount at the path first
+  bool foreground = false;
+  std::string ready_file;
+  LogSettings log;
+};
+
+// "host:port", "tcp://host:port" or "ipc:///path" as a ZeroMQ endpoint; nullopt: none of these.
+std::optional<std::string> to_endpoint(const std::string& router);
+// Reads a comma-separated list of mount options into `settings`. False: `why` is a sentence.
+bool apply_options(const std::string& options, MountSettings* settings, std::string* why);
+// A whole number of seconds, at least 1, or "forever".
+bool parse_retry(const std::string& text, std::optional<Duration>* limit);
+
+// nullopt: it has said why on stderr (or printed --help), and the process is to exit with
+// `exit_code`.
+std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exit_code);
+
+}  // namespace pairfs

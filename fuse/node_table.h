@@ -1,0 +1,43 @@
+// The inodes that the kernel knows: a FUSE node id is an inode id, and this finds its generation.
+// An entry lives as long as the kernel's lookup count, raised by each reply that names the inode
+// and lowered by FORGET. The root is always there. One thread.
+#pragma once
+
+#include <optional>
+#include <unordered_map>
+
+#include "common/types.h"
+
+namespace pairfs {
+
+class NodeTable {
+ public:
+  std::optional<InodeRef> find(uint64_t id) const {
+    if (id == kRootInode.id) return kRootInode;
+    const auto it = nodes_.find(id);
+    if (it == nodes_.end()) return std::nullopt;
+    return InodeRef{id, it->second.generation};
+  }
+  void looked_up(InodeRef inode) {
+    if (inode.id == kRootInode.id) return;
+    Node& node = nodes_[inode.id];
+    node.generation = inode.generation;  // of a reused id, the newest
+    ++node.lookups;
+  }
+  void forget(uint64_t id, uint64_t lookups) {
+    const auto it = nodes_.find(id);
+    if (it == nodes_.end()) return;
+    if (it->second.lookups <= lookups) nodes_.erase(it);
+    else it->second.lookups -= lookups;
+  }
+  size_t size() const { return nodes_.size(); }
+
+ private:
+  struct Node {
+    uint64_t generation = 0;
+    uint64_t lookups = 0;
+  };
+  std::unordered_map<uint64_t, Node> nodes_;
+};
+
+}  // namespace pairfs

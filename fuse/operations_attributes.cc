@@ -1,0 +1,158 @@
+// FUSE operations on attributes, symbolic links and the filesystem as a whole.
+#include <cerrno>
+
+#include "fuse/mount.h"
+#include "fuse/raw_request.h"
+
+namespace pairfs {
+namespace {
+
+// `df` and file managers live on when the servers are gone.
+constexpr Duration kStatFsLimit = std::chrono::seconds(10);
+
+void get_attributes(fuse_req_t req, fuse_ino_t node, fuse_file_info*) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto inode = mount.inode_of(request, node);
+  if (!inode) return;
+  GetAttributes command;
+  command.inode = *inode;
+  request->call<GetAttributes>(command, [request](Outcome<GetAttributes> outcome) {
+    if (outcome.ok()) request->attributes(to_stat(outcome.reply.attributes));
+    else request->error(outcome.error);
+  });
+}
+
+void set_attributes(fuse_req_t req, fuse_ino_t node, struct stat* wanted, int to_set,
+                    fuse_file_info* file) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto inode = mount.inode_of(request, node);
+  if (!inode) return;
+  struct Bit {
+    int fuse;
+    uint32_t ours;
+  };
+  static constexpr Bit kBits[] = {
+      {FUSE_SET_ATTR_MODE, SetAttributes::kMode},
+      {FUSE_SET_ATTR_UID, SetAttributes::kUid},
+      {FUSE_SET_ATTR_GID, SetAttributes::kGid},
+      {FUSE_SET_ATTR_SIZE, SetAttributes::kSize},
+      {FUSE_SET_ATTR_ATIME, SetAttributes::kAtime},
+      {FUSE_SET_ATTR_MTIME, SetAttributes::kMtime},
+      {FUSE_SET_ATTR_ATIME_NOW, SetAttributes::kAtimeNow},
+      {FUSE_SET_ATTR_MTIME_NOW, SetAttributes::kMtimeNow},
+  };
+  SetAttributes command;
+  command.inode = *inode;
+  for (const Bit& bit : kBits)
+    if ((to_set & bit.fuse) != 0) command.valid |= bit.ours;
+  if (file != nullptr && (to_set & FUSE_SET_ATTR_SIZE) != 0) {
+    if (mount.handle_of(request, file) == nullptr) return;
+    command.valid |= SetAttributes::kOpenHandle;
+  }
+  if (asks_to_kill_privileges(mount.raw_request.view()))
+    command.valid |= SetAttributes::kClearPrivileges;
+  command.mode = wanted->st_mode;
+  command.uid = wanted->st_uid;
+  command.gid = wanted->st_gid;
+  command.size_bytes = static_cast<uint64_t>(wanted->st_size);
+  command.atime = {wanted->st_atim.tv_sec, static_cast<uint32_t>(wanted->st_atim.tv_nsec)};
+  command.mtime = {wanted->st_mtim.tv_sec, static_cast<uint32_t>(wanted->st_mtim.tv_nsec)};
+  command.credentials = request->credentials();
+  request->call<SetAttributes>(command, [request](Outcome<SetAttributes> outcome) {
+    if (outcome.ok()) request->attributes(to_stat(outcome.reply.attributes));
+    else request->error(outcome.error);
+  });
+}
+
+void read_link(fuse_req_t req, fuse_ino_t node) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto inode = mount.inode_of(request, node);
+  if (!inode) return;
+  ReadLink command;
+  command.inode = *inode;
+  request->call<ReadLink>(command, [request](Outcome<ReadLink> outcome) {
+    if (outcome.ok()) request->link_target(outcome.reply.target);
+    else request->error(outcome.error);
+  });
+}
+
+void check_access(fuse_req_t req, fuse_ino_t node, int mask) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto inode = mount.inode_of(request, node);
+  if (!inode) return;
+  Access command;
+  command.inode = *inode;
+  command.mask = static_cast<uint32_t>(mask);
+  command.credentials = request->credentials();
+  request->call<Access>(command,
+                        [request](Outcome<Access> outcome) { request->error(outcome.error); });
+}
+
+// The sum over all volumes, which answer in any order.
+struct StatFsSum {
+  StatFsReply total;
+  size_t missing = 0;
+  int error = 0;
+};
+
+void answer_sum(const RequestPtr& request, const StatFsSum& sum) {
+  constexpr uint64_t kBlockBytes = 4096;
+  if (sum.error != 0) {
+    request->error(sum.error);
+    return;
+  }
+  struct statvfs out {};
+  out.f_bsize = kBlockBytes;
+  out.f_frsize = kBlockBytes;
+  out.f_blocks = sum.total.capacity_bytes / kBlockBytes;
+  out.f_bfree = sum.total.free_bytes / kBlockBytes;
+  out.f_bavail = sum.total.available_bytes / kBlockBytes;
+  out.f_files = sum.total.inodes + sum.total.inodes_free;
+  out.f_ffree = sum.total.inodes_free;
+  out.f_favail = sum.total.inodes_free;
+  out.f_namemax = kNameMaxBytes;
+  request->filesystem(out);
+}
+
+void stat_filesystem(fuse_req_t req, fuse_ino_t) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  std::map<VolumeId, Slice> volumes;  // one slice of each
+  if (mount.core.map())
+    for (const SliceRange& range : mount.core.map()->slices)
+      volumes.emplace(range.volume, range.first);
+  const auto sum = std::make_shared<StatFsSum>();
+  sum->missing = volumes.size();
+  for (const auto& [volume, slice] : volumes) {
+    StatFs command;
+    command.slice = slice;
+    request->call<StatFs>(
+        command,
+        [request, sum](Outcome<StatFs> outcome) {
+          if (!outcome.ok()) sum->error = outcome.error;
+          sum->total.capacity_bytes += outcome.reply.capacity_bytes;
+          sum->total.free_bytes += outcome.reply.free_bytes;
+          sum->total.available_bytes += outcome.reply.available_bytes;
+          sum->total.inodes += outcome.reply.inodes;
+          sum->total.inodes_free += outcome.reply.inodes_free;
+          if (--sum->missing == 0) answer_sum(request, *sum);
+        },
+        {}, kStatFsLimit);
+  }
+}
+
+}  // namespace
+
+void add_attribute_operations(fuse_lowlevel_ops& operations) {
+  operations.getattr = get_attributes;
+  operations.setattr = set_attributes;
+  operations.readlink = read_link;
+  operations.access = check_access;
+  operations.statfs = stat_filesystem;
+}
+
+}  // namespace pairfs

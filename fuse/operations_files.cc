@@ -1,0 +1,178 @@
+// FUSE operations on open files.
+#include <cerrno>
+#include <fcntl.h>
+
+#include "fuse/mount.h"
+#include "fuse/raw_request.h"
+
+namespace pairfs {
+namespace {
+
+// A longer copy_file_range is answered in parts, so that no command holds a volume's loop for long.
+constexpr uint64_t kCopyRangeMaxBytes = 16 << 20;
+
+void open_file(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto inode = mount.inode_of(request, node);
+  if (!inode) return;
+  Open command;
+  command.inode = *inode;
+  command.flags = static_cast<uint32_t>(info->flags);
+  command.credentials = request->credentials();
+  request->call<Open>(command, [&mount, request, inode, file = *info](Outcome<Open> outcome) {
+    if (outcome.ok()) mount.answer_open(request, *inode, outcome.open_serial, file, nullptr);
+    else request->error(outcome.error);
+  });
+}
+
+void read_file(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const FileHandle* handle = mount.handle_of(request, file);
+  if (handle == nullptr) return;
+  Read command;
+  command.inode = handle->inode;
+  command.offset_bytes = static_cast<uint64_t>(offset);
+  command.length_bytes = static_cast<uint32_t>(std::min(size, kIoMaxBytes));
+  command.update_atime = mount.settings.update_atime && (handle->flags & O_NOATIME) == 0;
+  request->call<Read>(command, [request, size](Outcome<Read> outcome) {
+    if (!outcome.ok()) request->error(outcome.error);
+    else if (outcome.bulk.size() > size) request->error(EIO);
+    else request->data(outcome.bulk.view());
+  });
+}
+
+void write_file(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset,
+                fuse_file_info* file) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const FileHandle* handle = mount.handle_of(request, file);
+  if (handle == nullptr) return;
+  Write command;
+  command.inode = handle->inode;
+  command.offset_bytes = static_cast<uint64_t>(offset);
+  // Pages of a map have their place in the file, whatever the handle says. For the rest the flags
+  // are the descriptor's of this moment (fcntl F_SETFL).
+  const bool from_pages = file->writepage != 0;
+  command.append = !from_pages && (file->flags & O_APPEND) != 0;
+  // Without O_DIRECT the kernel sends an FSYNC of its own behind each write.
+  command.sync = !from_pages && (file->flags & O_DSYNC) != 0 && (file->flags & O_DIRECT) != 0;
+  command.clear_privileges = asks_to_kill_privileges(mount.raw_request.view());
+  request->call<Write>(
+      command,
+      [request, size](Outcome<Write> outcome) {
+        if (!outcome.ok()) request->error(outcome.error);
+        else request->written(std::min<size_t>(size, outcome.reply.count));
+      },
+      mount.keep(data, size));
+}
+
+void flush_file(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto inode = mount.inode_of(request, node);
+  if (inode) flush_locks(mount, request, *inode, file->lock_owner);
+}
+
+void release_file(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  FileHandle* handle = mount.handles.find(file->fh);
+  if (handle != nullptr) {
+    release_locks(mount, *handle, *file);
+    const InodeRef inode = handle->inode;
+    mount.handles.remove(file->fh);
+    mount.core.release(inode, mount.caller.now());
+  }
+  request->done();
+}
+
+void sync_file(fuse_req_t req, fuse_ino_t, int, fuse_file_info* file) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const FileHandle* handle = mount.handle_of(request, file);
+  if (handle == nullptr) return;
+  Fsync command;
+  command.inode = handle->inode;
+  request->call<Fsync>(command,
+                       [request](Outcome<Fsync> outcome) { request->error(outcome.error); });
+}
+
+void allocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,
+              fuse_file_info* file) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const FileHandle* handle = mount.handle_of(request, file);
+  if (handle == nullptr) return;
+  Allocate command;
+  command.inode = handle->inode;
+  command.mode = static_cast<uint32_t>(mode);
+  command.offset_bytes = static_cast<uint64_t>(offset);
+  command.length_bytes = static_cast<uint64_t>(length);
+  request->call<Allocate>(
+      command, [request](Outcome<Allocate> outcome) { request->error(outcome.error); });
+}
+
+void copy_range(fuse_req_t req, fuse_ino_t, off_t source_offset, fuse_file_info* source_file,
+                fuse_ino_t, off_t offset, fuse_file_info* file, size_t length, int) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const FileHandle* source = mount.handle_of(request, source_file);
+  if (source == nullptr) return;
+  const FileHandle* handle = mount.handle_of(request, file);
+  if (handle == nullptr) return;
+  const ClusterMap& map = *mount.core.map();
+  if (map.volume_of(source->inode.slice()) != map.volume_of(handle->inode.slice())) {
+    request->error(EXDEV);  // the kernel copies through the page cache instead
+    return;
+  }
+  CopyRange command;
+  command.source = source->inode;
+  command.source_offset_bytes = static_cast<uint64_t>(source_offset);
+  command.inode = handle->inode;
+  command.offset_bytes = static_cast<uint64_t>(offset);
+  command.length_bytes = std::min<uint64_t>(length, kCopyRangeMaxBytes);
+  request->call<CopyRange>(command, [request](Outcome<CopyRange> outcome) {
+    if (outcome.ok()) request->written(outcome.reply.count);
+    else request->error(outcome.error);
+  });
+}
+
+void seek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* file) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const FileHandle* handle = mount.handle_of(request, file);
+  if (handle == nullptr) return;
+  Seek command;
+  command.inode = handle->inode;
+  command.offset_bytes = static_cast<uint64_t>(offset);
+  command.whence = static_cast<uint32_t>(whence);
+  request->call<Seek>(command, [request](Outcome<Seek> outcome) {
+    if (outcome.ok()) request->offset(outcome.reply.count);
+    else request->error(outcome.error);
+  });
+}
+
+// None is carried; ENOSYS would say the same for all other files, too.
+void ioctl_file(fuse_req_t req, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned,
+                const void*, size_t, size_t) {
+  fuse_reply_err(req, ENOTTY);
+}
+
+}  // namespace
+
+void add_file_operations(fuse_lowlevel_ops& operations) {
+  operations.open = open_file;
+  operations.read = read_file;
+  operations.write = write_file;
+  operations.flush = flush_file;
+  operations.release = release_file;
+  operations.fsync = sync_file;
+  operations.fallocate = allocate;
+  operations.copy_file_range = copy_range;
+  operations.lseek = seek;
+  operations.ioctl = ioctl_file;
+}
+
+}  // namespace pairfs

@@ -1,0 +1,218 @@
+// FUSE operations on names: what makes, finds, moves and removes directory entries.
+#include <cerrno>
+#include <fcntl.h>
+
+#include "fuse/mount.h"
+
+namespace pairfs {
+namespace {
+
+void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto directory = mount.inode_of(request, parent);
+  if (!directory) return;
+  if (is_name_too_long(name)) {
+    request->error(ENAMETOOLONG);
+    return;
+  }
+  Lookup command;
+  command.parent = *directory;
+  command.name = BytesView(name);
+  command.credentials = request->credentials();
+  request->call<Lookup>(command, [&mount, request](Outcome<Lookup> outcome) {
+    if (outcome.ok()) mount.answer_entry(request, outcome.reply);
+    else request->error(outcome.error);
+  });
+}
+
+void forget(fuse_req_t req, fuse_ino_t node, uint64_t lookups) {
+  Mount::of(req).nodes.forget(node, lookups);
+  fuse_reply_none(req);
+}
+
+void forget_multi(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
+  for (size_t i = 0; i < count; ++i) Mount::of(req).nodes.forget(forgets[i].ino, forgets[i].nlookup);
+  fuse_reply_none(req);
+}
+
+// The common part of what makes a name: parent, name and caller are filled in, `fill` does the rest.
+template <class C, class Fill>
+void make_entry(fuse_req_t req, fuse_ino_t parent, const char* name, Fill&& fill) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto directory = mount.inode_of(request, parent);
+  if (!directory) return;
+  if (is_name_too_long(name)) {
+    request->error(ENAMETOOLONG);
+    return;
+  }
+  C command;
+  command.parent = *directory;
+  command.name = BytesView(name);
+  command.credentials = request->credentials();
+  fill(command, *request);
+  request->call<C>(command, [&mount, request](Outcome<C> outcome) {
+    if (outcome.ok()) mount.answer_entry(request, outcome.reply);
+    else request->error(outcome.error);
+  });
+}
+
+void make_node(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
+  make_entry<MakeNode>(req, parent, name, [&](MakeNode& command, const FuseRequest& request) {
+    command.mode = mode;
+    command.umask = request.context().umask;
+    command.rdev = rdev;
+  });
+}
+
+void make_directory(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode) {
+  make_entry<MakeDirectory>(req, parent, name,
+                            [&](MakeDirectory& command, const FuseRequest& request) {
+                              command.mode = mode;
+                              command.umask = request.context().umask;
+                            });
+}
+
+void make_symlink(fuse_req_t req, const char* target, fuse_ino_t parent, const char* name) {
+  if (BytesView(target).size() > kLinkTargetMaxBytes) {
+    fuse_reply_err(req, ENAMETOOLONG);
+    return;
+  }
+  make_entry<MakeSymlink>(req, parent, name, [&](MakeSymlink& command, const FuseRequest&) {
+    command.target = BytesView(target);
+  });
+}
+
+void make_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t parent, const char* name) {
+  const auto inode = Mount::of(req).nodes.find(node);
+  if (!inode) {
+    fuse_reply_err(req, ESTALE);
+    return;
+  }
+  make_entry<MakeLink>(req, parent, name,
+                       [&](MakeLink& command, const FuseRequest&) { command.inode = *inode; });
+}
+
+template <class C>
+void remove_name(fuse_req_t req, fuse_ino_t parent, const char* name) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto directory = mount.inode_of(request, parent);
+  if (!directory) return;
+  if (is_name_too_long(name)) {
+    request->error(ENAMETOOLONG);
+    return;
+  }
+  C command;
+  command.parent = *directory;
+  command.name = BytesView(name);
+  command.credentials = request->credentials();
+  request->call<C>(command, [request](Outcome<C> outcome) { request->error(outcome.error); });
+}
+
+void rename_name(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
+                 const char* new_name, unsigned flags) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto from = mount.inode_of(request, parent);
+  if (!from) return;
+  const auto to = mount.inode_of(request, new_parent);
+  if (!to) return;
+  if (is_name_too_long(name) || is_name_too_long(new_name)) {
+    request->error(ENAMETOOLONG);
+    return;
+  }
+  Rename command;
+  command.parent = *from;
+  command.name = BytesView(name);
+  command.new_parent = *to;
+  command.new_name = BytesView(new_name);
+  command.flags = flags;
+  command.credentials = request->credentials();
+  request->call<Rename>(command,
+                        [request](Outcome<Rename> outcome) { request->error(outcome.error); });
+}
+
+void open_remote(Mount& mount, const RequestPtr& request, InodeRef inode, fuse_file_info file);
+
+void create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
+            fuse_file_info* info) {
+  Mount& mount = Mount::of(req);
+  const RequestPtr request = mount.begin(req);
+  const auto directory = mount.inode_of(request, parent);
+  if (!directory) return;
+  if (is_name_too_long(name)) {
+    request->error(ENAMETOOLONG);
+    return;
+  }
+  CreateFile command;
+  command.parent = *directory;
+  command.name = BytesView(name);
+  command.mode = mode;
+  command.umask = request->context().umask;
+  command.flags = static_cast<uint32_t>(info->flags);
+  command.credentials = request->credentials();
+  request->call<CreateFile>(command, [&mount, request, file = *info](Outcome<CreateFile> outcome) {
+    if (!outcome.ok()) {
+      request->error(outcome.error);
+      return;
+    }
+    const Attributes& attributes = outcome.reply.attributes;
+    if (outcome.reply.remote) open_remote(mount, request, attributes.inode, file);
+    else mount.answer_open(request, attributes.inode, outcome.open_serial, file, &attributes);
+  });
+}
+
+// The name appeared meanwhile, and its file lives on another volume than the directory.
+void open_remote(Mount& mount, const RequestPtr& request, InodeRef inode, fuse_file_info file) {
+  if (request->answered()) return;
+  Open command;
+  command.inode = inode;
+  command.flags = static_cast<uint32_t>(file.flags) & ~static_cast<uint32_t>(O_CREAT | O_EXCL);
+  command.credentials = request->credentials();
+  request->call<Open>(command, [&mount, request, inode, file](Outcome<Open> outcome) {
+    if (!outcome.ok()) {
+      request->error(outcome.error);
+      return;
+    }
+    const Attributes attributes = outcome.reply.attributes;
+    if ((file.flags & O_TRUNC) == 0 || request->answered()) {
+      mount.answer_open(request, inode, outcome.open_serial, file, &attributes);
+      return;
+    }
+    SetAttributes truncate;
+    truncate.inode = inode;
+    truncate.valid = SetAttributes::kSize;
+    truncate.credentials = request->credentials();
+    request->call<SetAttributes>(
+        truncate, [&mount, request, inode, file, serial = outcome.open_serial](
+                      Outcome<SetAttributes> truncated) {
+          if (!truncated.ok()) {
+            mount.core.release(inode, mount.caller.now());
+            request->error(truncated.error);
+            return;
+          }
+          const Attributes now_empty = truncated.reply.attributes;
+          mount.answer_open(request, inode, serial, file, &now_empty);
+        });
+  });
+}
+
+}  // namespace
+
+void add_name_operations(fuse_lowlevel_ops& operations) {
+  operations.lookup = lookup;
+  operations.forget = forget;
+  operations.forget_multi = forget_multi;
+  operations.mknod = make_node;
+  operations.mkdir = make_directory;
+  operations.symlink = make_symlink;
+  operations.link = make_link;
+  operations.unlink = remove_name<Unlink>;
+  operations.rmdir = remove_name<RemoveDirectory>;
+  operations.rename = rename_name;
+  operations.create = create;
+}
+
+}  // namespace pairfs
