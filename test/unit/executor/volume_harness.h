@@ -12,6 +12,7 @@
 
 #include "common/codec.h"
 #include "common/command_slice.h"
+#include "node/executor/check_volume.h"
 #include "node/executor/digest.h"
 #include "node/executor/executor.h"
 #include "node/store/memory_store.h"
@@ -115,9 +116,14 @@ class VolumeHarness {
       for (const auto& input : inputs) execute(input);
   }
 
-  // Replays the log into an empty store and compares outcomes and state. Gives the new store's
-  // executor the place of the old one when `take_over`.
+  void check_sound() {
+    for (const auto& problem : check_volume(*store)) FAIL_CHECK(problem);
+  }
+
+  // Checks the rows, replays the log into an empty store and compares outcomes and state. Gives
+  // the new store's executor the place of the old one when `take_over`.
   void check_replay(bool take_over = false) {
+    check_sound();
     auto other_disk = std::make_unique<MemoryDisk>();
     auto other_store = open_memory_store(*other_disk, 1, {});
     auto other = make_executor(config, *other_store);

@@ -1,0 +1,15 @@
+// Checks a volume's rows against each other: entries and cookies, link counts, parents, sizes of
+// directories, orphans, allocated bytes. For tests and the simulator. Loop thread; reads every row.
+#pragma once
+
+#include <vector>
+
+#include "node/store/volume_store.h"
+
+namespace pairfs {
+
+// One sentence per problem; empty when the volume is sound. What other volumes hold of it (entries
+// and parents elsewhere) is not looked at.
+std::vector<std::string> check_volume(const VolumeStore& store);
+
+}  // namespace pairfs
