@@ -34,7 +34,7 @@ class BaseRead {
   virtual Status run(char* into) = 0;
 };
 
-class BaseStore {
+class BaseStore : public std::enable_shared_from_this<BaseStore> {
  public:
   virtual ~BaseStore() = default;
 

@@ -1,0 +1,211 @@
+#include "node/store/durable_base.h"
+
+#include <spdlog/spdlog.h>
+
+#include "node/store/fields.h"
+
+namespace pairfs {
+namespace {
+
+class DurableRead final : public BaseRead {
+ public:
+  DurableRead(const ExtentTable& table, ReadEras::Era era, std::vector<Extent> extents,
+              uint64_t from_block, std::shared_ptr<const BaseStore> keep)
+      : table_(table),
+        era_(std::move(era)),
+        extents_(std::move(extents)),
+        from_block_(from_block),
+        keep_(std::move(keep)) {}
+  bool in_memory() const override {
+    for (const Extent& extent : extents_) {
+      if (extent.kind == Extent::Kind::kStored) return false;
+    }
+    return true;
+  }
+  Status run(char* into) override { return table_.read(extents_, from_block_, into); }
+
+ private:
+  const ExtentTable& table_;
+  const ReadEras::Era era_;  // keeps what the extents name from being punched
+  const std::vector<Extent> extents_;
+  const uint64_t from_block_;
+  const std::shared_ptr<const BaseStore> keep_;  // the table lives in it
+};
+
+}  // namespace
+
+DurableBase::DurableBase(VolumeParts parts)
+    : parts_(std::move(parts)),
+      extents_(*parts_.table, *parts_.group),
+      segments_(*parts_.group, parts_.opening.epoch, parts_.opening.number),
+      writer_(extents_, *parts_.table, segments_) {
+  if (const auto row = parts_.table->get(sequence_key())) {
+    sequence_ = FieldReader(*row).little<uint64_t>();
+  }
+  load_segments();
+  note_space();
+}
+
+void DurableBase::load_segments() {
+  Bytes end = stripe_prefix();
+  ++end.back();
+  const RaidLayout& layout = parts_.group->layout();
+  uint64_t live = 0;
+  for (auto row = parts_.table->rows(stripe_prefix(), end); row->valid(); row->next()) {
+    const auto use = decode_stripe_use(row->key(), row->value());
+    ENSURE(use, "a stripe row cannot be understood");
+    segment_uses_[use->stripe.segment].stripes[use->stripe.row] = layout.rows(use->stripe);
+    live += use->live_blocks;
+  }
+  writer_.set_live_blocks(live);
+}
+
+std::unique_ptr<BaseRead> DurableBase::plan_read(uint64_t inode_id, uint64_t from_block,
+                                                 uint64_t to_block) const {
+  auto era = eras_.current();  // before the lookup: see give_back()
+  auto found = extents_.extents(inode_id, from_block, to_block);
+  if (found.empty()) return nullptr;
+  return std::make_unique<DurableRead>(extents_, std::move(era), std::move(found), from_block,
+                                       shared_from_this());
+}
+
+Result<Bytes> DurableBase::write(const Overlay& frozen, Sequence sequence) {
+  give_back();
+  if (auto written = writer_.write(frozen, sequence); !written.ok()) {
+    punch(segments_.stripes());  // nothing names them
+    return written.failure();
+  }
+  const RaidLayout& layout = parts_.group->layout();
+  for (const Stripe& stripe : segments_.stripes()) {
+    segment_uses_[stripe.segment].stripes[stripe.row] = layout.rows(stripe);
+  }
+  // Before the flush: what RocksDB deletes from here on may be part of this consistency point.
+  const uint64_t number = parts_.file_system->point_made();
+  PAIRFS_ASSIGN(const RowTable::Manifest manifest, parts_.table->flush());
+  Token token;
+  token.opening = parts_.opening;
+  token.number = number;
+  token.sequence = sequence;
+  token.manifest = manifest.name;
+  token.manifest_bytes = manifest.length_bytes;
+  const auto crc = parts_.file_system->manifest_crc(
+      metadata_directory(parts_.opening) + "/" + manifest.name, manifest.length_bytes);
+  if (!crc) return Errno{EIO};
+  token.manifest_crc = *crc;
+  token.in_sync = parts_.group->in_sync();
+  {
+    std::lock_guard lock(mutex_);
+    unconfirmed_[number] = {eras_.advance(), writer_.take_dead()};
+  }
+  note_space();
+  return encode_token(token);
+}
+
+void DurableBase::confirm(BytesView bytes) {
+  const auto token = decode_token(bytes);
+  if (!token || token->opening != parts_.opening) return;
+  std::lock_guard lock(mutex_);
+  confirmed_number_ = std::max(confirmed_number_, token->number);
+  while (!unconfirmed_.empty() && unconfirmed_.begin()->first <= token->number) {
+    confirmed_.push_back(std::move(unconfirmed_.begin()->second));
+    unconfirmed_.erase(unconfirmed_.begin());
+  }
+}
+
+// Carries out what confirmed consistency points allow. A read that began before stripes were
+// freed may still want them, so those wait for their era to be over.
+void DurableBase::give_back() {
+  std::vector<Stripe> due;
+  uint64_t confirmed;
+  {
+    std::lock_guard lock(mutex_);
+    confirmed = confirmed_number_;
+    std::erase_if(confirmed_, [&](Freed& freed) {
+      if (!eras_.over(freed.era)) return false;
+      due.insert(due.end(), freed.stripes.begin(), freed.stripes.end());
+      return true;
+    });
+  }
+  punch(due);
+  if (confirmed == carried_out_number_) return;
+  if (carried_out_number_ == 0) remove_older_openings();
+  parts_.file_system->point_confirmed(confirmed);
+  carried_out_number_ = confirmed;
+}
+
+void DurableBase::punch(const std::vector<Stripe>& stripes) {
+  const RaidLayout& layout = parts_.group->layout();
+  for (const Stripe& stripe : stripes) {
+    auto use = segment_uses_.find(stripe.segment);
+    if (use != segment_uses_.end()) {
+      use->second.stripes.erase(stripe.row);
+      if (use->second.stripes.empty() && stripe.segment != segments_.current_segment()) {
+        parts_.group->remove_segment(stripe.segment);
+        segment_uses_.erase(use);
+        continue;
+      }
+    }
+    parts_.group->punch(stripe.segment, stripe.row, layout.rows(stripe));
+  }
+}
+
+// The first confirmed consistency point of this opening: nothing that only earlier openings
+// need is needed any more. A deposed executor that is still there loses its files; so be it.
+void DurableBase::remove_older_openings() {
+  for (size_t i = 0; i < parts_.group->size(); ++i) {
+    auto& member = parts_.group->member(i);
+    if (!member.ok()) continue;
+    Element& element = *member.element;
+    const BytesView nothing;
+    (void)element.write(confirmed_name(parts_.opening), 0, {&nothing, 1});
+    (void)element.sync_directory("");
+    auto entries = element.list("");
+    if (!entries.ok()) continue;
+    for (const Element::Entry& entry : *entries) {
+      const auto owned = parse_owned_name(entry.name);
+      if (!owned || owned->opening >= parts_.opening) continue;
+      if (owned->kind == "meta") {
+        (void)remove_tree(element, entry.name);
+      } else if (owned->kind != "segment") {
+        (void)element.unlink(entry.name);
+      } else {
+        const SegmentId id = make_segment_id(owned->opening.epoch, owned->opening.number,
+                                             std::strtoull(owned->rest.c_str(), nullptr, 10));
+        auto use = segment_uses_.find(id);
+        if (use == segment_uses_.end()) {
+          (void)element.unlink(entry.name);
+          continue;
+        }
+        // What lies between stripes in use was freed or never finished.
+        uint32_t at = 0;
+        for (const auto& [row, rows] : use->second.stripes) {
+          if (row > at) {
+            (void)element.punch(entry.name, at * kBlockBytes, (row - at) * kBlockBytes);
+          }
+          at = row + rows;
+        }
+        if (entry.size_bytes > at * kBlockBytes) {
+          (void)element.punch(entry.name, at * kBlockBytes, entry.size_bytes - at * kBlockBytes);
+        }
+      }
+    }
+  }
+}
+
+void DurableBase::note_space() {
+  table_bytes_ = parts_.table->size_bytes();
+  live_blocks_ = writer_.live_blocks();
+  for (size_t i = 0; i < parts_.group->size(); ++i) {
+    auto& member = parts_.group->member(i);
+    if (!member.ok()) continue;
+    if (auto used = member.element->used_bytes(); used.ok()) member.used_bytes = *used;
+  }
+}
+
+StoreStatus DurableBase::status() const {
+  StoreStatus out = parts_.group->status();
+  out.used_bytes = live_blocks_ * kBlockBytes + table_bytes_;
+  return out;
+}
+
+}  // namespace pairfs

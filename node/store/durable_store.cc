@@ -1,0 +1,20 @@
+#include "node/store/layered_store.h"
+#include "node/store/open_volume.h"
+
+namespace pairfs {
+
+std::unique_ptr<VolumeStore> open_durable_store(const StoreConfig& config, Epoch epoch,
+                                                BytesView token, std::string* why) {
+  std::vector<FoundElement> elements;
+  for (const StoreConfig::Element& element : config.elements) {
+    FoundElement found;
+    // A directory is made for a new volume only: later, a missing one is a missing disk.
+    found.element = open_directory_element(element.path, token.empty(), &found.missing_why);
+    elements.push_back(std::move(found));
+  }
+  auto parts = open_volume(config, std::move(elements), epoch, token, why);
+  if (!parts) return nullptr;
+  return make_layered_store(std::make_shared<DurableBase>(std::move(*parts)));
+}
+
+}  // namespace pairfs

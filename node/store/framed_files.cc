@@ -1,0 +1,237 @@
+#include "node/store/framed_files.h"
+
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+
+#include "common/crc32c.h"
+#include "node/store/fields.h"
+
+namespace pairfs {
+namespace {
+
+constexpr size_t kWriteOutBytes = 1 << 20;
+
+bool frame_is_good(const std::string& name, uint64_t frame, BytesView bytes) {
+  if (bytes.size() <= 4) return false;
+  const auto stored = FieldReader(bytes).little<uint32_t>();
+  return stored == frame_crc(name, frame, bytes.substr(4));
+}
+
+}  // namespace
+
+uint32_t frame_crc(const std::string& file_name, uint64_t frame, BytesView content) {
+  // Tables keep their number for life, so a frame of another table is noticed, too.
+  Bytes place;
+  put_little(&place, frame);
+  const size_t slash = file_name.rfind('/');
+  if (file_name.ends_with(".sst")) place += file_name.substr(slash + 1);
+  return crc32c(content, crc32c(place));
+}
+
+FramedFiles::FramedFiles(RaidGroup& group, std::vector<size_t> members)
+    : group_(group), members_(std::move(members)) {}
+
+bool FramedFiles::any_ok() const {
+  for (const size_t i : members_) {
+    if (group_.member(i).ok()) return true;
+  }
+  return false;
+}
+
+Status FramedFiles::on_each(const char* doing, const std::function<Status(Element&)>& call) {
+  for (const size_t i : members_) {
+    if (!group_.member(i).ok()) continue;
+    const Status done = call(*group_.member(i).element);
+    if (done.error() == ENOSPC || done.error() == EDQUOT) return Errno{ENOSPC};
+    if (!done.ok()) group_.fail(i, doing, done.error());
+  }
+  return any_ok() ? success() : Status(Errno{EIO});
+}
+
+Result<std::vector<Element::Entry>> FramedFiles::list(const std::string& directory) {
+  Errno error{EIO};
+  for (const size_t i : members_) {
+    if (!group_.member(i).ok()) continue;
+    auto entries = group_.member(i).element->list(directory);
+    if (entries.ok()) return entries;
+    error = entries.failure();
+  }
+  return error;
+}
+
+Result<std::unique_ptr<FramedFiles::Writer>> FramedFiles::create(const std::string& name) {
+  PAIRFS_TRY(on_each("create", [&](Element& element) -> Status {
+    const Status gone = element.unlink(name);
+    if (!gone.ok() && gone.error() != ENOENT) return gone;
+    return element.write(name, 0, {});
+  }));
+  return std::unique_ptr<Writer>(new Writer(*this, name));
+}
+
+Status FramedFiles::Writer::append(BytesView content) {
+  content_crc_ = crc32c(content, content_crc_);
+  content_bytes_ += content.size();
+  while (!content.empty()) {
+    const size_t step = std::min<size_t>(content.size(), kFrameContentBytes - tail_.size());
+    tail_ += content.substr(0, step);
+    content.remove_prefix(step);
+    tail_written_ = false;
+    if (tail_.size() == kFrameContentBytes) {
+      frame_tail();
+      tail_.clear();
+      tail_written_ = true;
+      if (out_.size() >= kWriteOutBytes) PAIRFS_TRY(write_out());
+    }
+  }
+  return success();
+}
+
+// Puts a frame of the tail behind `out_`.
+void FramedFiles::Writer::frame_tail() {
+  const uint64_t frame = written_frames_ + out_.size() / kFrameBytes;
+  put_little(&out_, frame_crc(name_, frame, tail_));
+  out_ += tail_;
+}
+
+Status FramedFiles::Writer::write_out() {
+  if (out_.empty()) return success();
+  const BytesView part = out_;
+  const Status written = files_.on_each("write", [&](Element& element) {
+    return element.write(name_, written_frames_ * kFrameBytes, {&part, 1});
+  });
+  // Also after an error: the writer's user gives the file up.
+  written_frames_ += out_.size() / kFrameBytes;
+  out_.clear();
+  return written;
+}
+
+Status FramedFiles::Writer::flush() {
+  if (!tail_written_) frame_tail();
+  tail_written_ = true;
+  return write_out();
+}
+
+Status FramedFiles::Writer::sync() {
+  PAIRFS_TRY(flush());
+  return files_.on_each("sync", [&](Element& element) { return element.sync(name_); });
+}
+
+Result<uint64_t> FramedFiles::size(const std::string& name) {
+  // Members may differ when somebody cut or lengthened a copy: the longest good one counts.
+  std::vector<std::pair<size_t, uint64_t>> copies;  // member, stored bytes
+  int error = ENOENT;
+  bool equal = true;
+  for (const size_t i : members_) {
+    if (!group_.member(i).ok()) continue;
+    const auto stored = group_.member(i).element->size(name);
+    if (stored.ok()) {
+      copies.emplace_back(i, *stored);
+      equal &= *stored == copies.front().second;
+    } else if (stored.error() != ENOENT) {
+      error = stored.error();
+    }
+  }
+  if (copies.empty()) return Errno{error};
+  if (equal) return framed_content_bytes(copies.front().second);
+  bool found = false;
+  uint64_t longest = 0;
+  for (const auto& [i, stored] : copies) {
+    char frame[kFrameBytes];
+    const uint64_t last = stored == 0 ? 0 : (stored - 1) / kFrameBytes;
+    const auto count = group_.member(i).element->read(name, last * kFrameBytes, frame);
+    if (stored != 0 && (!count.ok() || !frame_is_good(name, last, {frame, *count}))) continue;
+    found = true;
+    longest = std::max(longest, stored);
+  }
+  if (!found) return Errno{EIO};
+  return framed_content_bytes(longest);
+}
+
+Result<size_t> FramedFiles::read(const std::string& name, uint64_t content_bytes,
+                                 uint64_t offset_bytes, std::span<char> into) {
+  if (offset_bytes >= content_bytes || into.empty()) return size_t{0};
+  const uint64_t end = std::min<uint64_t>(content_bytes, offset_bytes + into.size());
+  const uint64_t first = offset_bytes / kFrameContentBytes;
+  const uint64_t last = (end - 1) / kFrameContentBytes;
+  const uint64_t last_content =
+      std::min(kFrameContentBytes, content_bytes - last * kFrameContentBytes);
+  std::vector<char> frames((last - first) * kFrameBytes + 4 + last_content);
+  PAIRFS_TRY(read_frames(name, first, frames));
+  size_t done = 0;
+  for (uint64_t at = offset_bytes; at < end;) {
+    const uint64_t frame = at / kFrameContentBytes, skip = at % kFrameContentBytes;
+    const uint64_t step = std::min(end - at, kFrameContentBytes - skip);
+    std::memcpy(into.data() + done, frames.data() + (frame - first) * kFrameBytes + 4 + skip,
+                step);
+    done += step;
+    at += step;
+  }
+  return done;
+}
+
+Status FramedFiles::read_frames(const std::string& name, uint64_t first_frame,
+                                std::span<char> frames) {
+  // One file is read from one member, so that the members' page caches share the work.
+  const size_t start = std::hash<std::string>()(name);
+  size_t good_bytes = 0, choice = 0;
+  for (size_t i = 0; i < members_.size(); ++i) {
+    choice = (start + i) % members_.size();
+    auto& member = group_.member(members_[choice]);
+    if (!member.ok()) continue;
+    auto count = member.element->read(name, first_frame * kFrameBytes, frames);
+    good_bytes = count.ok() ? *count : 0;
+    break;
+  }
+  for (size_t at = 0; at < frames.size(); at += kFrameBytes) {
+    const auto frame = frames.subspan(at, std::min<size_t>(kFrameBytes, frames.size() - at));
+    const uint64_t number = first_frame + at / kFrameBytes;
+    if (at + frame.size() <= good_bytes &&
+        frame_is_good(name, number, {frame.data(), frame.size()})) {
+      continue;
+    }
+    PAIRFS_TRY(recover_frame(name, number, frame, choice));
+  }
+  return success();
+}
+
+Status FramedFiles::recover_frame(const std::string& name, uint64_t frame, std::span<char> bytes,
+                                  size_t first_choice) {
+  for (size_t choice = 0; choice < members_.size(); ++choice) {
+    auto& member = group_.member(members_[choice]);
+    if (choice == first_choice || !member.ok()) continue;
+    auto count = member.element->read(name, frame * kFrameBytes, bytes);
+    if (!count.ok() || *count != bytes.size() ||
+        !frame_is_good(name, frame, {bytes.data(), bytes.size()})) {
+      continue;
+    }
+    auto& bad = group_.member(members_[first_choice]);
+    if (!bad.ok()) return success();
+    const BytesView good(bytes.data(), bytes.size());
+    if (auto written = bad.element->write(name, frame * kFrameBytes, {&good, 1}); written.ok()) {
+      ++bad.repaired_blocks;
+      spdlog::warn("frame.repaired element={} file={} frame={}", bad.id, name, frame);
+    } else {
+      group_.fail(members_[first_choice], "repair", written.error());
+    }
+    return success();
+  }
+  spdlog::error("frame.lost file={} frame={}", name, frame);
+  return Errno{EIO};
+}
+
+Result<Bytes> FramedFiles::read_unchecked(size_t member, const std::string& name,
+                                          uint64_t content_bytes) {
+  const uint64_t frames = (content_bytes + kFrameContentBytes - 1) / kFrameContentBytes;
+  std::vector<char> stored(frames * kFrameBytes);
+  PAIRFS_ASSIGN(const size_t count, group_.member(member).element->read(name, 0, stored));
+  if (framed_content_bytes(count) < content_bytes) return Errno{EIO};
+  Bytes content;
+  for (uint64_t frame = 0; frame < frames; ++frame) {
+    content.append(stored.data() + frame * kFrameBytes + 4,
+                   std::min(kFrameContentBytes, content_bytes - content.size()));
+  }
+  return content;
+}
+
+}  // namespace pairfs

@@ -1,0 +1,332 @@
+#include "node/store/open_volume.h"
+
+#include <spdlog/spdlog.h>
+
+#include <cstring>
+#include <set>
+
+#include "common/crc32c.h"
+#include "node/store/rocks_table.h"
+
+namespace pairfs {
+namespace {
+
+// What is on one element already.
+struct Survey {
+  std::optional<Superblock> newest;  // valid superblock
+  Opening last;                      // the highest opening of any file
+  std::set<std::string> directories;
+  bool confirmed = false;  // a consistency point was confirmed here once
+};
+
+class Opener {
+ public:
+  Opener(const StoreConfig& config, Epoch epoch, std::string* why)
+      : config_(config), epoch_(epoch), why_(why) {}
+
+  std::optional<VolumeParts> open(std::vector<FoundElement> elements, BytesView token_bytes);
+
+ private:
+  template <class... Args>
+  bool refuse(fmt::format_string<Args...> format, Args&&... args) {
+    *why_ = fmt::format(format, std::forward<Args>(args)...);
+    return false;
+  }
+  bool survey(std::vector<FoundElement>& elements);
+  bool check_superblock(size_t index, const std::string& name, const Superblock& superblock);
+  bool choose_members();
+  bool claim();
+  bool check_manifests(std::vector<size_t>* sources);
+  bool build_directory(const std::vector<size_t>& sources);
+  bool fill_directory(size_t member, const std::vector<size_t>& sources,
+                      const std::set<std::string>& tables);
+  bool copy_table(size_t member, const std::vector<size_t>& sources, const std::string& table);
+
+  const StoreConfig& config_;
+  const Epoch epoch_;
+  std::string* const why_;
+  std::optional<Token> token_;
+  std::vector<Survey> surveys_;
+  Opening opening_;
+  std::shared_ptr<RaidGroup> group_;
+  std::vector<size_t> metadata_members_;
+  Bytes manifest_content_;
+};
+
+bool Opener::check_superblock(size_t index, const std::string& name,
+                              const Superblock& superblock) {
+  const auto& element = config_.elements[index];
+  if (superblock.version != kStorageVersion) {
+    return refuse("{} holds data of storage version {}, this program knows version {}.",
+                  element.path, superblock.version, kStorageVersion);
+  }
+  if (superblock.cluster_id != config_.cluster_id) {
+    return refuse("{} belongs to another cluster ({:016x}, not {:016x}): choose another "
+                  "directory, or empty it if its data are not needed.",
+                  element.path, superblock.cluster_id, config_.cluster_id);
+  }
+  if (superblock.volume != config_.volume || superblock.element_id != element.id) {
+    return refuse("{} is element {} of volume {}, not element {} of volume {}: were disks or "
+                  "paths swapped? ({})",
+                  element.path, superblock.element_id, to_string(superblock.volume), element.id,
+                  to_string(config_.volume), name);
+  }
+  if (superblock.raid_level != config_.raid_level ||
+      superblock.element_count != config_.elements.size() || superblock.element_index != index) {
+    return refuse("{} was element {} of {} at RAID level {}; it is configured as {} of {} at "
+                  "level {}.",
+                  element.path, superblock.element_index + 1, superblock.element_count,
+                  superblock.raid_level, index + 1, config_.elements.size(), config_.raid_level);
+  }
+  return true;
+}
+
+bool Opener::survey(std::vector<FoundElement>& elements) {
+  surveys_.resize(elements.size());
+  for (size_t i = 0; i < elements.size(); ++i) {
+    if (!elements[i].element) continue;
+    Element& element = *elements[i].element;
+    auto entries = element.list("");
+    if (!entries.ok()) {
+      elements[i].missing_why = std::strerror(entries.error());
+      elements[i].element.reset();
+      continue;
+    }
+    for (const Element::Entry& entry : *entries) {
+      const auto owned = parse_owned_name(entry.name);
+      if (!owned) continue;
+      Survey& found = surveys_[i];
+      found.last = std::max(found.last, owned->opening);
+      if (owned->kind == "meta") found.directories.insert(entry.name);
+      if (owned->kind == "confirmed") found.confirmed = true;
+      if (owned->kind != "superblock") continue;
+      Bytes bytes(entry.size_bytes, '\0');
+      auto count = element.read(entry.name, 0, bytes);
+      const auto superblock = count.ok() ? decode_superblock(bytes) : std::nullopt;
+      if (!superblock) {
+        spdlog::warn("superblock.damaged path={} name={}", config_.elements[i].path, entry.name);
+        continue;
+      }
+      if (!check_superblock(i, entry.name, *superblock)) return false;
+      if (!found.newest || found.newest->opening < superblock->opening) found.newest = superblock;
+    }
+  }
+  return true;
+}
+
+// Who takes part, and as what opening.
+bool Opener::choose_members() {
+  bool is_new = !token_;
+  opening_ = {epoch_, 0};
+  for (size_t i = 0; i < surveys_.size(); ++i) {
+    const Survey& found = surveys_[i];
+    if (found.newest) is_new = false;
+    if (found.last.epoch > epoch_) {
+      return refuse("{} was opened for epoch {} already; epoch {} is no longer the owner.",
+                    config_.elements[i].path, found.last.epoch, epoch_);
+    }
+    if (found.last.epoch == epoch_ && opening_.number <= found.last.number) {
+      opening_.number = found.last.number + 1;
+    }
+    if (!token_ && found.confirmed) {
+      return refuse("{} holds confirmed data of volume {}, but no consistency point was named: "
+                    "nothing is overwritten.",
+                    config_.elements[i].path, to_string(config_.volume));
+    }
+  }
+  // Segment names have 12 bits for the opening.
+  if (opening_.number >= 4096) {
+    return refuse("Volume {} was opened 4096 times in epoch {}.", to_string(config_.volume),
+                  epoch_);
+  }
+  for (size_t i = 0; i < surveys_.size(); ++i) {
+    auto& member = group_->member(i);
+    if (!member.element) {
+      if (is_new) return refuse("{}", member.missing_why);
+      member.state = MemberState::kMissing;
+      spdlog::warn("element.missing element={} path={}", member.id, member.path);
+    } else if (token_ && ((token_->in_sync >> i & 1) == 0 || !surveys_[i].newest)) {
+      member.state = MemberState::kStale;
+      spdlog::warn("element.stale element={} path={}", member.id, member.path);
+    }
+  }
+  if (!group_->can_serve()) {
+    return refuse("Volume {} needs more of its elements than are there: RAID level {} can spare "
+                  "{} of {}.",
+                  to_string(config_.volume), config_.raid_level, group_->layout().tolerance(),
+                  group_->size());
+  }
+  return true;
+}
+
+// Takes the opening's name on every member; nobody else can have it then.
+bool Opener::claim() {
+  for (size_t i = 0; i < group_->size(); ++i) {
+    auto& member = group_->member(i);
+    if (!member.ok()) continue;
+    Superblock superblock;
+    superblock.cluster_id = config_.cluster_id;
+    superblock.volume = config_.volume;
+    superblock.element_id = member.id;
+    superblock.raid_level = config_.raid_level;
+    superblock.element_index = static_cast<uint8_t>(i);
+    superblock.element_count = static_cast<uint8_t>(group_->size());
+    superblock.opening = opening_;
+    const Bytes bytes = encode_superblock(superblock);
+    const BytesView part = bytes;
+    const std::string name = superblock_name(opening_), temporary = name + ".tmp";
+    Status done = member.element->write(temporary, 0, {&part, 1});
+    if (done.ok()) done = member.element->sync(temporary);
+    if (done.ok()) done = member.element->link(temporary, name);
+    (void)member.element->unlink(temporary);
+    if (done.ok()) done = member.element->sync_directory("");
+    if (done.error() == EEXIST) {
+      return refuse("{} is being opened by another process for the same epoch {}.", member.path,
+                    epoch_);
+    }
+    if (done.error() == ENOSPC || done.error() == EDQUOT) {
+      return refuse("{} is full, so the volume cannot be opened.", member.path);
+    }
+    if (!done.ok()) group_->fail(i, "write superblock", done.error());
+  }
+  if (!group_->can_serve()) {
+    return refuse("Volume {}: too many elements cannot be written.", to_string(config_.volume));
+  }
+  for (size_t i = 0;
+       i < group_->size() && metadata_members_.size() <= group_->layout().tolerance(); ++i) {
+    if (group_->member(i).ok()) metadata_members_.push_back(i);
+  }
+  return true;
+}
+
+// Which members have the manifest that the token names, complete.
+bool Opener::check_manifests(std::vector<size_t>* sources) {
+  const std::string directory = metadata_directory(token_->opening);
+  FramedFiles files(*group_, {});
+  for (size_t i = 0; i < group_->size(); ++i) {
+    if (!group_->member(i).ok() || !surveys_[i].directories.contains(directory)) continue;
+    auto content =
+        files.read_unchecked(i, directory + "/" + token_->manifest, token_->manifest_bytes);
+    if (content.ok() && crc32c(*content) == token_->manifest_crc) {
+      manifest_content_ = std::move(*content);
+      sources->push_back(i);
+    } else {
+      spdlog::warn("manifest.unusable element={} directory={}", group_->member(i).id, directory);
+    }
+  }
+  if (!sources->empty()) return true;
+  return refuse("No element of volume {} has the metadata of consistency point {} ({}/{}).",
+                to_string(config_.volume), token_->sequence, directory, token_->manifest);
+}
+
+bool Opener::copy_table(size_t member, const std::vector<size_t>& sources,
+                        const std::string& table) {
+  FramedFiles from(*group_, sources), to(*group_, {member});
+  const std::string source = metadata_directory(token_->opening) + "/" + table;
+  const auto size = from.size(source);
+  auto writer = to.create(metadata_directory(opening_) + ".tmp/" + table);
+  if (!size.ok() || !writer.ok()) return false;
+  std::vector<char> buffer(1 << 20);
+  for (uint64_t at = 0; at < *size;) {
+    auto count = from.read(source, *size, at, buffer);
+    if (!count.ok() || !(*writer)->append({buffer.data(), *count}).ok()) return false;
+    at += *count;
+  }
+  return (*writer)->sync().ok();
+}
+
+bool Opener::fill_directory(size_t index, const std::vector<size_t>& sources,
+                            const std::set<std::string>& tables) {
+  auto& member = group_->member(index);
+  Element& element = *member.element;
+  const std::string temporary = metadata_directory(opening_) + ".tmp";
+  auto ended = [&](const Status& done) {
+    if (!done.ok()) group_->fail(index, "build metadata directory", done.error());
+    return done.ok();
+  };
+  if (!ended(element.make_directory(temporary))) return false;
+  if (token_) {
+    for (const std::string& table : tables) {
+      const std::string source = metadata_directory(token_->opening) + "/" + table;
+      const Status linked = element.link(source, temporary + "/" + table);
+      if (linked.ok()) continue;
+      if (linked.error() != ENOENT) return ended(linked);
+      // A table that no member can give may be one that the manifest does not name.
+      if (!copy_table(index, sources, table)) (void)element.unlink(temporary + "/" + table);
+    }
+    FramedFiles files(*group_, {index});
+    for (const auto& [name, content] : {std::pair{token_->manifest, manifest_content_},
+                                        {std::string("CURRENT"), token_->manifest + "\n"}}) {
+      auto writer = files.create(temporary + "/" + name);
+      if (!writer.ok()) return ended(writer.failure());
+      if (!ended((*writer)->append(content)) || !ended((*writer)->sync())) return false;
+    }
+  }
+  return ended(element.sync_directory(temporary)) &&
+         ended(element.rename(temporary, metadata_directory(opening_))) &&
+         ended(element.sync_directory(""));
+}
+
+bool Opener::build_directory(const std::vector<size_t>& sources) {
+  std::set<std::string> tables;
+  for (const size_t i : sources) {  // none for a new volume
+    auto entries = group_->member(i).element->list(metadata_directory(token_->opening));
+    if (!entries.ok()) continue;
+    for (const auto& entry : *entries) {
+      if (entry.name.ends_with(".sst")) tables.insert(entry.name);
+    }
+  }
+  std::erase_if(metadata_members_,
+                [&](size_t i) { return !fill_directory(i, sources, tables); });
+  if (!metadata_members_.empty() && group_->can_serve()) return true;
+  return refuse("The metadata directory of volume {} cannot be written.",
+                to_string(config_.volume));
+}
+
+std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements,
+                                        BytesView token_bytes) {
+  const auto layout = RaidGroup::layout_of(config_.raid_level, elements.size(), why_);
+  if (!layout) return std::nullopt;
+  if (!token_bytes.empty()) {
+    token_ = decode_token(token_bytes);
+    if (!token_) {
+      refuse("The consistency point's token cannot be understood.");
+      return std::nullopt;
+    }
+  }
+  if (!survey(elements)) return std::nullopt;
+  RaidGroup::Members members;
+  for (size_t i = 0; i < elements.size(); ++i) {
+    auto member = std::make_unique<RaidGroup::Member>();
+    member->id = config_.elements[i].id;
+    member->path = config_.elements[i].path;
+    member->reach = config_.elements[i].reach;
+    member->missing_why = elements[i].missing_why;
+    member->element = std::move(elements[i].element);
+    members.push_back(std::move(member));
+  }
+  group_ = std::make_shared<RaidGroup>(config_.raid_level, *layout, std::move(members));
+  std::vector<size_t> sources;
+  if (!choose_members()) return std::nullopt;
+  if (token_ && !check_manifests(&sources)) return std::nullopt;
+  if (!claim() || !build_directory(sources)) return std::nullopt;
+  VolumeParts parts;
+  parts.opening = opening_;
+  parts.group = group_;
+  parts.files = std::make_shared<FramedFiles>(*group_, metadata_members_);
+  parts.file_system = std::make_shared<MirrorFileSystem>(parts.files);
+  parts.table = open_rocks_table(parts.file_system, metadata_directory(opening_),
+                                 config_.block_cache_bytes, why_);
+  if (!parts.table) return std::nullopt;
+  return parts;
+}
+
+}  // namespace
+
+std::optional<VolumeParts> open_volume(const StoreConfig& config,
+                                       std::vector<FoundElement> elements, Epoch epoch,
+                                       BytesView token, std::string* why) {
+  return Opener(config, epoch, why).open(std::move(elements), token);
+}
+
+}  // namespace pairfs
