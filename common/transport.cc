@@ -1,10 +1,13 @@
 #include "common/transport.h"
 
 #include <fmt/core.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <random>
 #include <stdexcept>
@@ -14,10 +17,20 @@
 namespace pairfs {
 namespace {
 
-constexpr size_t kCopyMaxBytes = 4096;
+constexpr size_t kCopyMaxBytes = 1024;  // longer frames are shared, and counted until sent
 constexpr size_t kMaxHops = 8;
 constexpr int64_t kMaxMessageBytes = 64 << 20;
-constexpr int kHighWaterMark = 20000;
+// Messages. What waits to be sent is bounded by bytes as well; what was received and not yet taken
+// only by this, so that it is the lower one: a full queue makes the sender's queue grow instead.
+constexpr int kSendHighWaterMark = 10000;
+constexpr int kReceiveHighWaterMark = 256;
+// A dead machine sends no reset: without these a connection to it would look alive for ever, and
+// connecting would be tried again only as seldom as the kernel does.
+constexpr int kHeartbeatMs = 2000;
+constexpr int kHeartbeatTimeoutMs = 10000;
+constexpr int kConnectTimeoutMs = 2000;
+constexpr int kHandshakeTimeoutMs = 5000;
+constexpr size_t kIdleCountersMax = 1024;
 
 class Frame {
  public:
@@ -31,6 +44,13 @@ class Frame {
     return {static_cast<const char*>(zmq_msg_data(m)), zmq_msg_size(m)};
   }
   bool more() const { return zmq_msg_more(const_cast<zmq_msg_t*>(&message_)) != 0; }
+  // Its octets, which live on without this object.
+  SharedBytes share() {
+    auto owner = std::make_shared<Frame>();
+    zmq_msg_move(owner->get(), get());
+    const BytesView octets = owner->view();
+    return {std::move(owner), octets};
+  }
 
  private:
   zmq_msg_t message_;
@@ -43,24 +63,36 @@ void set_option(void* socket, int option, int value) {
 
 void set_common_options(void* socket) {
   set_option(socket, ZMQ_LINGER, 0);
-  set_option(socket, ZMQ_SNDHWM, kHighWaterMark);
-  set_option(socket, ZMQ_RCVHWM, kHighWaterMark);
+  set_option(socket, ZMQ_SNDHWM, kSendHighWaterMark);
+  set_option(socket, ZMQ_RCVHWM, kReceiveHighWaterMark);
   set_option(socket, ZMQ_IPV6, 0);
+  set_option(socket, ZMQ_HEARTBEAT_IVL, kHeartbeatMs);
+  set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, kHeartbeatTimeoutMs);
+  set_option(socket, ZMQ_HANDSHAKE_IVL, kHandshakeTimeoutMs);
   const int64_t max = kMaxMessageBytes;
   ENSURE(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof max) == 0, "maxmsgsize");
 }
 
-void release_shared(void*, void* hint) { delete static_cast<SharedBytes*>(hint); }
+struct InFlight {
+  SharedBytes bytes;
+  SendQueue queue;
+};
+void release_in_flight(void*, void* hint) {
+  auto* in_flight = static_cast<InFlight*>(hint);
+  in_flight->queue->fetch_sub(static_cast<int64_t>(in_flight->bytes.size()));
+  delete in_flight;
+}
 
-bool send_frame(void* socket, const SharedBytes& bytes, bool more) {
+bool send_frame(void* socket, const SharedBytes& bytes, const SendQueue& queue, bool more) {
   zmq_msg_t message;
   if (bytes.size() <= kCopyMaxBytes) {
     zmq_msg_init_size(&message, bytes.size());
     if (!bytes.empty()) std::memcpy(zmq_msg_data(&message), bytes.view().data(), bytes.size());
   } else {
-    auto* keep = new SharedBytes(bytes);
-    zmq_msg_init_data(&message, const_cast<char*>(keep->view().data()), keep->size(),
-                      release_shared, keep);
+    auto* in_flight = new InFlight{bytes, queue};
+    queue->fetch_add(static_cast<int64_t>(bytes.size()));
+    zmq_msg_init_data(&message, const_cast<char*>(bytes.view().data()), bytes.size(),
+                      release_in_flight, in_flight);
   }
   if (zmq_msg_send(&message, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0) {
     zmq_msg_close(&message);
@@ -69,8 +101,23 @@ bool send_frame(void* socket, const SharedBytes& bytes, bool more) {
   return true;
 }
 
-bool send_frame(void* socket, const Bytes& bytes, bool more) {
-  return zmq_send(socket, bytes.data(), bytes.size(), ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) >= 0;
+bool send_frame(void* socket, const Bytes& bytes) {
+  return zmq_send(socket, bytes.data(), bytes.size(), ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0;
+}
+
+// ZeroMQ would take the path away from a process that listens there.
+bool somebody_listens(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return false;
+  const bool connected =
+      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno == EAGAIN;  // its backlog is full
+  ::close(fd);
+  return connected;
 }
 
 }  // namespace
@@ -88,7 +135,12 @@ Socket Socket::server(Context& context, const std::string& endpoint) {
   ENSURE(s.handle_ != nullptr, "zmq_socket: {}", zmq_strerror(zmq_errno()));
   set_common_options(s.handle_);
   set_option(s.handle_, ZMQ_ROUTER_MANDATORY, 1);
-  if (endpoint.starts_with("ipc://")) ::unlink(endpoint.c_str() + 6);
+  // A peer that comes back before its old connection was found dead is the same peer: without this
+  // its new connection would be ignored. Ids are random, so that nobody else has the same.
+  set_option(s.handle_, ZMQ_ROUTER_HANDOVER, 1);
+  if (endpoint.starts_with("ipc://") && somebody_listens(endpoint.substr(6)))
+    throw std::runtime_error(
+        fmt::format("cannot listen on {}: another process listens there", endpoint));
   if (zmq_bind(s.handle_, endpoint.c_str()) != 0)
     throw std::runtime_error(
         fmt::format("cannot listen on {}: {}", endpoint, zmq_strerror(zmq_errno())));
@@ -107,6 +159,7 @@ Socket Socket::client(Context& context, const std::string& endpoint) {
   set_option(s.handle_, ZMQ_IMMEDIATE, 1);
   set_option(s.handle_, ZMQ_RECONNECT_IVL, 20);
   set_option(s.handle_, ZMQ_RECONNECT_IVL_MAX, 200);
+  set_option(s.handle_, ZMQ_CONNECT_TIMEOUT, kConnectTimeoutMs);
   // A fresh routing id per life, so that a server never takes this socket for a predecessor.
   std::random_device random;
   Bytes id = "C";
@@ -134,6 +187,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   std::swap(monitor_, other.monitor_);
   std::swap(endpoint_, other.endpoint_);
   std::swap(is_server_, other.is_server_);
+  std::swap(queues_, other.queues_);
   std::swap(dropped_, other.dropped_);
   return *this;
 }
@@ -144,46 +198,68 @@ Socket::~Socket() {
   if (handle_ != nullptr) zmq_close(handle_);
 }
 
-bool Socket::send(const std::vector<Bytes>& envelope, SharedBytes head, SharedBytes bulk) {
+const SendQueue& Socket::queue_of(const std::vector<Bytes>& envelope) {
+  static const Bytes kOnlyPeer;
+  const Bytes& peer = is_server_ && !envelope.empty() ? envelope.front() : kOnlyPeer;
+  SendQueue& queue = queues_[peer];
+  if (queue != nullptr) return queue;
+  if (queues_.size() > kIdleCountersMax)
+    std::erase_if(queues_, [](const auto& item) {
+      return item.second != nullptr && item.second->load() == 0;
+    });
+  return queues_[peer] = std::make_shared<std::atomic<int64_t>>(0);
+}
+
+bool Socket::send(const std::vector<Bytes>& envelope, const SharedBytes& head,
+                  const SharedBytes& bulk) {
+  const SendQueue queue = queue_of(envelope);
+  if (queue->load() > kSendQueueMaxBytes) return false;
   // Layout: [peer][hop]*[empty delimiter][head][bulk?]. A first frame that is refused sends
-  // nothing; later frames of a message are never refused.
+  // nothing. A later one is refused only when the connection is lost meanwhile: ZeroMQ then waits
+  // for the rest of the message, to drop it, and would take the next message for that rest.
+  bool first = true, sent = true;
+  const auto frame = [&](bool accepted) {
+    sent &= accepted;
+    return std::exchange(first, false) && !accepted;  // true: nothing was sent, stop here
+  };
   for (const Bytes& hop : envelope)
-    if (!send_frame(handle_, hop, true)) return false;
-  if (!send_frame(handle_, Bytes(), true)) return false;
-  if (!send_frame(handle_, head, !bulk.empty())) return false;
-  return bulk.empty() || send_frame(handle_, bulk, false);
+    if (frame(send_frame(handle_, hop))) return false;
+  if (frame(send_frame(handle_, Bytes()))) return false;
+  frame(send_frame(handle_, head, queue, !bulk.empty()));
+  if (!bulk.empty()) frame(send_frame(handle_, bulk, queue, false));
+  return sent;
 }
 
 std::optional<Message> Socket::receive() {
   for (;;) {
     Message message;
-    std::vector<std::shared_ptr<Frame>> payload;
+    size_t payload_frames = 0;
     bool delimiter = false, malformed = false, more = true;
     for (size_t index = 0; more; ++index) {
-      auto frame = std::make_shared<Frame>();
-      if (zmq_msg_recv(frame->get(), handle_, ZMQ_DONTWAIT) < 0) {
+      Frame frame;
+      if (zmq_msg_recv(frame.get(), handle_, ZMQ_DONTWAIT) < 0) {
         if (index == 0) return std::nullopt;
         malformed = true;
         break;
       }
-      more = frame->more();
+      more = frame.more();
+      if (malformed) continue;  // take the rest of it away
       if (delimiter) {
-        payload.push_back(std::move(frame));
-        malformed |= payload.size() > 2;
-      } else if (frame->view().empty() && !(is_server_ && index == 0)) {
+        if (++payload_frames > 2) {
+          malformed = true;
+        } else {
+          (payload_frames == 1 ? message.head : message.bulk) = frame.share();
+        }
+      } else if (frame.view().empty() && !(is_server_ && index == 0)) {
         delimiter = true;
+      } else if (message.envelope.size() == kMaxHops) {
+        malformed = true;
       } else {
-        message.envelope.emplace_back(frame->view());
-        malformed |= message.envelope.size() > kMaxHops;
+        message.envelope.emplace_back(frame.view());
       }
     }
-    if (malformed || payload.empty()) {
-      ++dropped_;
-      continue;
-    }
-    message.head = SharedBytes(payload[0], payload[0]->view());
-    if (payload.size() == 2) message.bulk = SharedBytes(payload[1], payload[1]->view());
-    return message;
+    if (!malformed && payload_frames > 0) return message;
+    ++dropped_;
   }
 }
 
@@ -223,10 +299,9 @@ void Poller::wait(Duration timeout) {
   std::vector<zmq_pollitem_t> polled;
   polled.reserve(items_.size());
   for (const Item& item : items_) polled.push_back({item.socket, item.fd, ZMQ_POLLIN, 0});
-  const long ms = timeout.count() < 0
-                      ? -1
-                      : static_cast<long>((timeout.count() + 999'999) / 1'000'000);
-  zmq_poll(polled.data(), static_cast<int>(polled.size()), ms);
+  const int64_t rounded_up_ms = timeout.count() / 1'000'000 + (timeout.count() % 1'000'000 > 0);
+  zmq_poll(polled.data(), static_cast<int>(polled.size()),
+           std::clamp<int64_t>(rounded_up_ms, 0, INT_MAX));
   for (size_t i = 0; i < items_.size(); ++i) items_[i].ready = polled[i].revents != 0;
 }
 

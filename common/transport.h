@@ -5,9 +5,10 @@
 // and retries cover it, as ZeroMQ delivers at most once anyway.
 #pragma once
 
-#include <functional>
+#include <atomic>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "common/types.h"
@@ -34,10 +35,16 @@ class Context {
   void* handle_;
 };
 
+// Octets handed over for one peer and not yet given to its connection. Large frames only, as the
+// number of messages bounds the small ones.
+using SendQueue = std::shared_ptr<std::atomic<int64_t>>;
+inline constexpr int64_t kSendQueueMaxBytes = 64 << 20;
+
 class Socket {
  public:
   // Binds and receives from many peers. A request's envelope, kept whole, routes its reply.
-  // `endpoint` may end in ":*" for any free port. Throws std::runtime_error with a sentence.
+  // `endpoint` may end in ":*" for any free port. Throws std::runtime_error with a sentence, also
+  // when another process listens there.
   static Socket server(Context& context, const std::string& endpoint);
   // Connects to one peer, now and whenever it comes back. With IMMEDIATE nothing queues for a
   // peer that is not there: send() is false then.
@@ -47,9 +54,10 @@ class Socket {
   Socket& operator=(Socket&& other) noexcept;
   ~Socket();
 
-  // False when the peer is unknown, gone, or full. The frames are not copied when larger than
-  // 4 KiB: the SharedBytes live until sent.
-  bool send(const std::vector<Bytes>& envelope, SharedBytes head, SharedBytes bulk = {});
+  // False when the peer is unknown, gone, or full: more than kSendQueueMaxBytes wait for it, or too
+  // many messages. Frames above 1 KiB are not copied: the SharedBytes live until sent.
+  bool send(const std::vector<Bytes>& envelope, const SharedBytes& head,
+            const SharedBytes& bulk = {});
   // The next whole message, if one is there. Malformed frame counts (no head, more than two
   // frames after the empty delimiter, too many hops) are dropped and counted.
   std::optional<Message> receive();
@@ -58,7 +66,9 @@ class Socket {
   // The endpoint as bound, with the port that was chosen.
   const std::string& endpoint() const { return endpoint_; }
 
-  // Client sockets: connected / disconnected events since the last call, oldest first.
+  // Client sockets: connected / disconnected events since the last call, oldest first. A Poller is
+  // woken by them until they are taken. A peer that is silent for ten seconds, also to ZeroMQ's own
+  // heartbeats, is disconnected; it is then connected again when it answers.
   enum class LinkEvent { kConnected, kDisconnected };
   std::vector<LinkEvent> link_events();
 
@@ -67,11 +77,14 @@ class Socket {
 
  private:
   Socket() = default;
+  const SendQueue& queue_of(const std::vector<Bytes>& envelope);
+
   void* handle_ = nullptr;
   void* monitor_ = nullptr;
   std::string endpoint_;
   bool is_server_ = false;
   uint64_t dropped_ = 0;
+  std::unordered_map<Bytes, SendQueue> queues_;  // by peer; of a client socket, one under ""
 };
 
 // Waits for sockets and file descriptors. The sockets must outlive it. One thread.
@@ -81,8 +94,8 @@ class Poller {
   void add_fd(int fd);
   void remove(const Socket& socket);
   void remove_fd(int fd);
-  // Returns when something is readable or after `timeout` (rounded up to 1 ms; negative: for
-  // ever). Spurious returns are possible. Ended early by a signal.
+  // Returns when something is readable or after `timeout` (rounded up to 1 ms; a negative one, as of
+  // a time that has passed, is zero). Spurious returns are possible. Ended early by a signal.
   void wait(Duration timeout);
   bool fd_ready(int fd) const;
 
