@@ -200,7 +200,7 @@ TEST_CASE("a client that meets garbage instead of a server goes on trying") {
   for (int i = 0; i < 3; ++i) {
     RawSocket raw = listener.accept();
     raw.send("SSH-2.0-nothing of yours\r\n");
-    CHECK_FALSE(client.send({}, bytes("x")));
+    CHECK_FALSE(client.receive().has_value());
   }
 }
 
@@ -292,11 +292,17 @@ TEST_CASE("messages are whole, whatever moment the connection breaks") {
     client.send({"hop"}, bytes("head " + std::to_string(i)),
                 bytes(std::string(5000 + i % 1000, 'x')));
     if (i % 16 == 0) drain();
+    if (i % 997 == 400) {
+      const size_t before = arrived;
+      REQUIRE(eventually([&] {
+        drain();
+        return arrived > before;
+      }));
+    }
     // Questions may be lost too, as the proxy cuts when it comes to it.
     if (i % 997 == 900) REQUIRE(eventually([&] { return talks(client, server, 100ms); }));
   }
   CHECK(server.dropped_count() == 0);
-  CHECK(arrived > 0);
 }
 
 TEST_CASE("a stopped peer costs its sender no more than the bound, and goes on when it wakes") {
