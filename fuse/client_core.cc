@@ -199,6 +199,13 @@ std::optional<size_t> ClientCore::choose_router() const {
   return std::nullopt;
 }
 
+// The router did not help: the next one is tried, unless another request did that before.
+void ClientCore::leave_router(size_t router) {
+  if (router != current_router_) return;
+  current_router_ = (current_router_ + 1) % connected_.size();
+  if (const auto next = choose_router()) current_router_ = *next;
+}
+
 void ClientCore::transmit(Request& request, Instant now) {
   const auto router = choose_router();
   if (!router) {
@@ -313,10 +320,7 @@ void ClientCore::fire(Request& request, Instant now) {
     return;
   }
   request.timeout = std::min(2 * request.timeout, kTimeoutMax);
-  if (request.router == current_router_ && connected_.size() > 1) {
-    current_router_ = (current_router_ + 1) % connected_.size();
-    if (const auto next = choose_router()) current_router_ = *next;
-  }
+  leave_router(request.router);
   const bool cancelled = request.cancelled;
   const Ticket ticket = request.ticket;
   transmit(request, now);

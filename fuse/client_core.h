@@ -157,6 +157,7 @@ class ClientCore {
   void transmit(Request& request, Instant now);
   void flush(std::deque<Ticket>& queue, Instant now);
   std::optional<size_t> choose_router() const;
+  void leave_router(size_t router);
   void set_timer(Request& request, Instant at);
   void fire(Request& request, Instant now);
   void give_up(Request& request, Instant now);

@@ -54,6 +54,8 @@ void ClientCore::pause(Request& request, Instant now) {
     request.pause = kMapPause;
   } else {
     request.pause = std::clamp(2 * request.pause, kPauseFirst, kPauseMax);
+    // Busy for long: maybe only this router does not reach the executor.
+    if (request.pause == kPauseMax) leave_router(request.router);
   }
   request.state = State::kPausing;
   set_timer(request, now + request.pause);

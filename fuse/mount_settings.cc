@@ -53,9 +53,8 @@ bool read_config(const std::string& file, MountSettings* settings) {
   Config config = Config::load_file(file);
   std::string why;
   if (!add_routers(config.strings("routers"), settings, &why)) config.problem("routers", why);
-  settings->path = config.string("path", settings->path);
-  for (const std::string& option : config.strings("options"))
-    if (!apply_options(option, settings, &why)) config.problem("options", why);
+  settings->path = config.string("mountpoint", "");
+  if (!apply_options(config.string("options", ""), settings, &why)) config.problem("options", why);
   settings->ready_file = config.string("ready_file", "");
   settings->log = read_log_settings(config);
   return config.finish(stderr);
@@ -130,11 +129,13 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
       "  pairfs-mount router1:7400,router2:7400 /mnt/pairfs -o noatime,retry=60\n"
       "  pairfs-mount --config /etc/pairfs/mount.toml\n"
       "Unmount with: umount /mnt/pairfs (or fusermount3 -u /mnt/pairfs)");
-  app.add_option("ROUTER[,ROUTER...]", routers,
-                 "Routers to reach the cluster by: host:port, tcp://host:port or ipc:///path");
+  app.add_option("ROUTER", routers,
+                 "Routers to reach the cluster by: host:port, tcp://host:port or ipc:///path")
+      ->type_name("ENDPOINT[,ENDPOINT...]");
   app.add_option("PATH", path, "Directory to mount on");
   app.add_option("--config", config,
-                 "TOML file with routers, path, options, ready_file, log.file, log.level")
+                 "TOML file with routers, mountpoint, options, ready_file, log.file, log.level; "
+                 "stays in the foreground, as daemons under a supervisor do")
       ->type_name("FILE");
   app.add_option("-o", options,
                  "Options: allow_other, ro, noatime, retry=forever|SECONDS, wait, nonempty, fsname=NAME")
@@ -150,7 +151,10 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
     return std::nullopt;
   }
   *exit_code = kExitUsage;
-  if (!config.empty() && !read_config(config, &settings)) return std::nullopt;
+  if (!config.empty()) {
+    settings.foreground = true;
+    if (!read_config(config, &settings)) return std::nullopt;
+  }
   std::string why;
   bool right = routers.empty() || (settings.routers.clear(), add_routers(split(routers), &settings, &why));
   for (const std::string& option : options) right = right && apply_options(option, &settings, &why);

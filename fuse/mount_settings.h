@@ -1,5 +1,10 @@
 // What pairfs-mount is told: command line, -o options, and the TOML file of --config. Bad input
-// ends in sentences, before anything is started.
+// ends in sentences, before anything is started. The file:
+//   routers = ["tcp://router1:7400", "router2:7400"]
+//   mountpoint = "/mnt/pairfs"
+//   options = "noatime,retry=60"      # as for -o
+//   ready_file = "/run/pairfs/ready"  # common/ready_file.h
+//   [log]                             # common/logging.h
 #pragma once
 
 #include <optional>

@@ -111,7 +111,7 @@ void answer_sum(const RequestPtr& request, const StatFsSum& sum) {
   out.f_blocks = sum.total.capacity_bytes / kBlockBytes;
   out.f_bfree = sum.total.free_bytes / kBlockBytes;
   out.f_bavail = sum.total.available_bytes / kBlockBytes;
-  out.f_files = sum.total.inodes + sum.total.inodes_free;
+  out.f_files = sum.total.inodes;
   out.f_ffree = sum.total.inodes_free;
   out.f_favail = sum.total.inodes_free;
   out.f_namemax = kNameMaxBytes;
