@@ -70,6 +70,15 @@ std::unique_ptr<BaseRead> DurableBase::plan_read(uint64_t inode_id, uint64_t fro
 }
 
 Result<Bytes> DurableBase::write(const Overlay& frozen, Sequence sequence) {
+  try {
+    return write_checkpoint(frozen, sequence);
+  } catch (const RowsUnreadable& unreadable) {
+    spdlog::error("checkpoint.failed why=\"{}\"", unreadable.what());
+    return Errno{EIO};
+  }
+}
+
+Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequence) {
   give_back();
   if (auto written = writer_.write(frozen, sequence); !written.ok()) {
     punch(segments_.stripes());  // nothing names them

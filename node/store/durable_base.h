@@ -50,6 +50,7 @@ class DurableBase final : public BaseStore {
     uint64_t era = 0;  // of the last reads that may still want them
     std::vector<Stripe> stripes;
   };
+  Result<Bytes> write_checkpoint(const Overlay& frozen, Sequence sequence);
   void load_segments();
   void give_back();
   void punch(const std::vector<Stripe>& stripes);

@@ -3,6 +3,19 @@
 
 namespace pairfs {
 
+std::unique_ptr<VolumeStore> open_store(const StoreConfig& config,
+                                        std::vector<FoundElement> elements, Epoch epoch,
+                                        BytesView token, std::string* why) {
+  auto parts = open_volume(config, std::move(elements), epoch, token, why);
+  if (!parts) return nullptr;
+  try {
+    return make_layered_store(std::make_shared<DurableBase>(std::move(*parts)));
+  } catch (const RowsUnreadable& unreadable) {
+    *why = fmt::format("Volume {}: {}.", to_string(config.volume), unreadable.what());
+    return nullptr;
+  }
+}
+
 std::unique_ptr<VolumeStore> open_durable_store(const StoreConfig& config, Epoch epoch,
                                                 BytesView token, std::string* why) {
   std::vector<FoundElement> elements;
@@ -12,9 +25,7 @@ std::unique_ptr<VolumeStore> open_durable_store(const StoreConfig& config, Epoch
     found.element = open_directory_element(element.path, token.empty(), &found.missing_why);
     elements.push_back(std::move(found));
   }
-  auto parts = open_volume(config, std::move(elements), epoch, token, why);
-  if (!parts) return nullptr;
-  return make_layered_store(std::make_shared<DurableBase>(std::move(*parts)));
+  return open_store(config, std::move(elements), epoch, token, why);
 }
 
 }  // namespace pairfs

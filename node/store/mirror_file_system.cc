@@ -20,12 +20,12 @@ std::string name_of(const std::string& path) {
 }
 
 // Retryable: RocksDB must not take one failed write for the end; the next consistency point
-// resumes it.
+// resumes it. Never NoSpace: on that RocksDB starts a recovery thread of its own, which refuses
+// ours. saw_no_space() remembers it.
 IOStatus to_io_status(int error, const std::string& name) {
   if (error == 0) return IOStatus::OK();
   if (error == ENOENT) return IOStatus::PathNotFound(name);
-  IOStatus status = error == ENOSPC ? IOStatus::NoSpace(name, std::strerror(error))
-                                    : IOStatus::IOError(name, std::strerror(error));
+  IOStatus status = IOStatus::IOError(name, std::strerror(error));
   status.SetRetryable(true);
   return status;
 }
@@ -91,7 +91,7 @@ class MirrorFileSystem::WriteFile final : public rocksdb::FSWritableFile {
       : owner_(owner), name_(std::move(name)), writer_(std::move(writer)) {}
   using FSWritableFile::Append;
   IOStatus Append(const rocksdb::Slice& data, const IOOptions&, IODebugContext*) override {
-    return to_io_status(writer_->append({data.data(), data.size()}), name_);
+    return owner_.noted(writer_->append({data.data(), data.size()}), name_);
   }
   IOStatus Flush(const IOOptions&, IODebugContext*) override { return IOStatus::OK(); }
   IOStatus Sync(const IOOptions&, IODebugContext*) override {
@@ -99,10 +99,10 @@ class MirrorFileSystem::WriteFile final : public rocksdb::FSWritableFile {
     if (synced.ok() && name_.find("/MANIFEST-") != std::string::npos) {
       owner_.note_manifest(name_, writer_->content_bytes(), writer_->content_crc());
     }
-    return to_io_status(synced, name_);
+    return owner_.noted(synced, name_);
   }
   IOStatus Close(const IOOptions&, IODebugContext*) override {
-    return to_io_status(writer_->flush(), name_);
+    return owner_.noted(writer_->flush(), name_);
   }
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override {
     return writer_->content_bytes();
@@ -147,6 +147,11 @@ std::optional<uint32_t> MirrorFileSystem::manifest_crc(const std::string& path,
   auto it = manifest_crcs_.find(length_bytes);
   if (manifest_name_ != name_of(path) || it == manifest_crcs_.end()) return std::nullopt;
   return it->second;
+}
+
+IOStatus MirrorFileSystem::noted(const pairfs::Status& status, const std::string& name) {
+  if (status.error() == ENOSPC) no_space_ = true;
+  return to_io_status(status, name);
 }
 
 uint64_t MirrorFileSystem::point_made() {
@@ -213,7 +218,7 @@ IOStatus MirrorFileSystem::NewWritableFile(const std::string& path, const rocksd
   }
   auto writer = files_->create(name);
   if (writer.ok()) *result = std::make_unique<WriteFile>(*this, name, std::move(*writer));
-  return to_io_status(writer, name);
+  return noted(writer.ok() ? success() : pairfs::Status(writer.failure()), name);
 }
 
 IOStatus MirrorFileSystem::NewDirectory(const std::string& path, const IOOptions&,

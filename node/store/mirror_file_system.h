@@ -24,6 +24,8 @@ class MirrorFileSystem final : public rocksdb::FileSystemWrapper {
 
   // crc32c of a manifest's first `length` bytes, if it was synced at exactly that length.
   std::optional<uint32_t> manifest_crc(const std::string& path, uint64_t length_bytes) const;
+  // True when a write failed for want of space since the last call.
+  bool take_no_space() { return no_space_.exchange(false); }
   // A consistency point was made: its number, from 1. Files deleted from now on are not in it.
   uint64_t point_made();
   // That consistency point is confirmed: deletions from before it are carried out.
@@ -93,8 +95,10 @@ class MirrorFileSystem final : public rocksdb::FileSystemWrapper {
 
   void note_manifest(const std::string& name, uint64_t length_bytes, uint32_t crc);
   IOStatus unlink(const std::string& name);
+  IOStatus noted(const pairfs::Status& status, const std::string& name);
 
   const std::shared_ptr<FramedFiles> files_;
+  std::atomic<bool> no_space_ = false;
   mutable std::mutex mutex_;
   uint64_t points_made_ = 0;
   std::map<std::string, uint64_t> deferred_;  // name: points made when RocksDB deleted it

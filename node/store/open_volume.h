@@ -19,4 +19,9 @@ std::optional<VolumeParts> open_volume(const StoreConfig& config,
                                        std::vector<FoundElement> elements, Epoch epoch,
                                        BytesView token, std::string* why);
 
+// The same as a VolumeStore.
+std::unique_ptr<VolumeStore> open_store(const StoreConfig& config,
+                                        std::vector<FoundElement> elements, Epoch epoch,
+                                        BytesView token, std::string* why);
+
 }  // namespace pairfs

@@ -6,10 +6,12 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/slice_transform.h>
+#include <rocksdb/system_clock.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 
@@ -23,8 +25,7 @@ rocksdb::Slice slice(BytesView bytes) { return {bytes.data(), bytes.size()}; }
 BytesView view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
 
 [[noreturn]] void stop_for(const rocksdb::Status& status) {
-  ENSURE(false, "metadata can be read from no element: {}", status.ToString());
-  std::abort();
+  throw RowsUnreadable("metadata can be read from no element: " + status.ToString());
 }
 
 // All extents of one inode share a prefix, so that one bloom filter look says "none".
@@ -51,6 +52,26 @@ class Log final : public rocksdb::Logger {
     spdlog::warn("rocksdb.says text=\"{}\"", text);
   }
   void Logv(const char*, va_list) override {}
+};
+
+// After a failed flush RocksDB sleeps for a second on the thread that the next flush needs.
+class BriefSleeps final : public rocksdb::SystemClockWrapper {
+ public:
+  BriefSleeps() : SystemClockWrapper(rocksdb::SystemClock::Default()) {}
+  const char* Name() const override { return "PairfsBriefSleeps"; }
+  void SleepForMicroseconds(int micros) override {
+    SystemClockWrapper::SleepForMicroseconds(std::min(micros, 10'000));
+  }
+};
+
+class VolumeEnv final : public rocksdb::EnvWrapper {
+ public:
+  explicit VolumeEnv(const std::shared_ptr<rocksdb::FileSystem>& file_system)
+      : EnvWrapper(rocksdb::NewCompositeEnv(file_system)) {
+    file_system_ = file_system;
+    system_clock_ = std::make_shared<BriefSleeps>();
+  }
+  const char* Name() const override { return "PairfsVolumeEnv"; }
 };
 
 class RocksCursor final : public RowCursor {
@@ -143,6 +164,12 @@ class RocksTable final : public RowTable {
     rocksdb::FlushOptions options;
     options.allow_write_stall = true;
     if (auto status = db_->Flush(options); !status.ok()) return failure("flush", status);
+    uint64_t left = 0, frozen = 0;
+    db_->GetIntProperty(rocksdb::DB::Properties::kNumEntriesActiveMemTable, &left);
+    db_->GetIntProperty(rocksdb::DB::Properties::kNumImmutableMemTable, &frozen);
+    if (left + frozen > 0) {
+      return failure("flush", rocksdb::Status::Incomplete("rows are still in memory"));
+    }
     std::vector<std::string> files;
     Manifest manifest;
     auto status = db_->GetLiveFiles(files, &manifest.length_bytes, false);
@@ -163,7 +190,7 @@ class RocksTable final : public RowTable {
   Errno failure(const char* doing, const rocksdb::Status& status) {
     needs_resume_ = true;
     spdlog::error("metadata.write_failed doing={} error=\"{}\"", doing, status.ToString());
-    return Errno{status.IsNoSpace() ? ENOSPC : EIO};
+    return Errno{file_system_->take_no_space() ? ENOSPC : EIO};
   }
 
   std::shared_ptr<MirrorFileSystem> file_system_;
@@ -213,7 +240,7 @@ rocksdb::Options make_options(rocksdb::Env* env, size_t block_cache_bytes) {
 std::unique_ptr<RowTable> open_rocks_table(std::shared_ptr<MirrorFileSystem> file_system,
                                            const std::string& directory, size_t block_cache_bytes,
                                            std::string* why) {
-  auto env = rocksdb::NewCompositeEnv(file_system);
+  auto env = std::make_unique<VolumeEnv>(file_system);
   rocksdb::DB* db = nullptr;
   const auto status =
       rocksdb::DB::Open(make_options(env.get(), block_cache_bytes), "/" + directory, &db);

@@ -1,12 +1,12 @@
 // An ordered table of rows on the elements that changes in memory at once and on the elements only
 // by flush(). RocksDB in a daemon.
 //
-// Threads: one worker writes; any thread reads. A row that cannot be read from any element ends
-// the process: rows have no error to give, and the partner can take over.
+// Threads: one worker writes; any thread reads.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -14,6 +14,13 @@
 #include "node/store/base_store.h"
 
 namespace pairfs {
+
+// Thrown by reads of rows that can be had from no element: they have no other error to give. A
+// consistency point fails with EIO then; the loop's reads end the process, as the partner may
+// reach more.
+class RowsUnreadable : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 // Changes of rows in order; the last change of a key counts.
 class RowBatch {

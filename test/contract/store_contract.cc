@@ -7,7 +7,7 @@
 
 #include "test/contract/store_model.h"
 
-namespace pairfs::testing {
+namespace pairfs::test {
 namespace {
 
 // One store with its model, and the last consistency point of each.
@@ -23,6 +23,12 @@ class Subject {
     model_ = durable_;
     frozen_.reset();
     check_equal(*store_, model_, random_, true);
+  }
+  void crash() { store_.reset(); }
+  // An opening that may not live to the end, of which nothing may stay.
+  void try_to_open() {
+    std::string why;
+    (void)world_.open(++epoch_, token_, &why);
   }
   void change() {
     Changes changes = random_changes(random_);
@@ -78,7 +84,7 @@ class Subject {
 
 void check_random_histories(const MakeWorld& make_world, int histories, int steps) {
   for (int history = 0; history < histories; ++history) {
-    const uint64_t seed = test_seed(1000 + static_cast<uint64_t>(history));
+    const uint64_t seed = seed_or(1000 + static_cast<uint64_t>(history));
     CAPTURE(seed);
     auto world = make_world();
     Subject subject(*world, seed);
@@ -98,10 +104,18 @@ void check_random_histories(const MakeWorld& make_world, int histories, int step
       } else if (event < 16) {
         if (subject.frozen() && random() % 2 == 0) {
           if (random() % 2 == 0) world->fail_next_checkpoint(random());
+          if (random() % 2 == 0) world->stop_machine(random());
           subject.run_and_forget(random() % 2 == 0);
-          world->stop_failing();
         }
+        subject.crash();
+        world->stop_failing();
         world->lose_power();
+        if (random() % 4 == 0) {  // the next process does not get far
+          world->stop_machine(random());
+          subject.try_to_open();
+          world->stop_failing();
+          world->lose_power();
+        }
         subject.reopen();
       }
     }
@@ -111,7 +125,7 @@ void check_random_histories(const MakeWorld& make_world, int histories, int step
 
 void check_reads_during_checkpoint(const MakeWorld& make_world) {
   auto world = make_world();
-  Subject subject(*world, test_seed(7));
+  Subject subject(*world, seed_or(7));
   for (int round = 0; round < 20; ++round) {
     for (int i = 0; i < 40; ++i) subject.change();
     subject.freeze();
@@ -136,7 +150,7 @@ void check_failed_checkpoint_changes_nothing(const MakeWorld& make_world) {
   for (uint64_t draw = 0; draw < 40; ++draw) {
     CAPTURE(draw);
     auto world = make_world();
-    Subject subject(*world, test_seed(70 + draw));
+    Subject subject(*world, seed_or(70 + draw));
     for (int i = 0; i < 30; ++i) subject.change();
     subject.freeze();
     REQUIRE(subject.run_and_finish(true));
@@ -158,7 +172,7 @@ void check_failed_checkpoint_changes_nothing(const MakeWorld& make_world) {
 
 void check_deposed_store_does_no_harm(const MakeWorld& make_world) {
   auto world = make_world();
-  Subject subject(*world, test_seed(99));
+  Subject subject(*world, seed_or(99));
   for (int i = 0; i < 40; ++i) subject.change();
   subject.freeze();
   REQUIRE(subject.run_and_finish(true));
@@ -185,4 +199,4 @@ void check_deposed_store_does_no_harm(const MakeWorld& make_world) {
   CHECK(why != "");
 }
 
-}  // namespace pairfs::testing
+}  // namespace pairfs::test

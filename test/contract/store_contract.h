@@ -7,7 +7,7 @@
 
 #include "node/store/volume_store.h"
 
-namespace pairfs::testing {
+namespace pairfs::test {
 
 // Where a store's durable state lives. One world holds one volume.
 class StoreWorld {
@@ -19,6 +19,9 @@ class StoreWorld {
   // The next consistency point fails somewhere on its way, at a place drawn from `draw`.
   virtual void fail_next_checkpoint(uint64_t draw) = 0;
   virtual void stop_failing() = 0;
+  // After some more calls, as drawn, nothing that the process does reaches the disks any more:
+  // it crashes. stop_failing() starts the machine again.
+  virtual void stop_machine(uint64_t) {}
 };
 using MakeWorld = std::function<std::unique_ptr<StoreWorld>()>;
 
@@ -28,4 +31,4 @@ void check_reads_during_checkpoint(const MakeWorld& make_world);
 void check_failed_checkpoint_changes_nothing(const MakeWorld& make_world);
 void check_deposed_store_does_no_harm(const MakeWorld& make_world);
 
-}  // namespace pairfs::testing
+}  // namespace pairfs::test

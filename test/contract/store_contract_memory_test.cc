@@ -3,7 +3,7 @@
 #include "node/store/memory_store.h"
 #include "test/contract/store_contract.h"
 
-namespace pairfs::testing {
+namespace pairfs::test {
 namespace {
 
 class MemoryWorld final : public StoreWorld {
@@ -35,4 +35,4 @@ TEST_CASE("A deposed executor's memory store does no harm to its successor") {
   check_deposed_store_does_no_harm(make_world);
 }
 
-}  // namespace pairfs::testing
+}  // namespace pairfs::test

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <string>
 
-namespace pairfs::testing {
+namespace pairfs::test {
 namespace {
 
 using What = Changes::Data::What;
@@ -187,9 +187,9 @@ void check_equal(const VolumeStore& store, const StoreModel& model, Random& rand
   }
 }
 
-uint64_t test_seed(uint64_t fallback) {
-  const char* text = std::getenv("PAIRFS_TEST_SEED");
+uint64_t seed_or(uint64_t fallback) {
+  const char* text = std::getenv("PAIRFS_SEED");
   return text != nullptr ? std::strtoull(text, nullptr, 10) : fallback;
 }
 
-}  // namespace pairfs::testing
+}  // namespace pairfs::test

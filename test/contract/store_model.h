@@ -9,7 +9,7 @@
 #include "node/store/block.h"
 #include "node/store/volume_store.h"
 
-namespace pairfs::testing {
+namespace pairfs::test {
 
 inline constexpr uint64_t kModelBlocks = 48;  // no test data lies beyond
 inline constexpr uint64_t kModelBytes = kModelBlocks * kBlockBytes;
@@ -32,7 +32,7 @@ Changes random_changes(Random& random);
 // at a random part.
 void check_equal(const VolumeStore& store, const StoreModel& model, Random& random, bool thorough);
 
-// PAIRFS_TEST_SEED, or `fallback`; printed by the caller when a test fails.
-uint64_t test_seed(uint64_t fallback);
+// PAIRFS_SEED, or `fallback`; printed by the caller when a test fails.
+uint64_t seed_or(uint64_t fallback);
 
-}  // namespace pairfs::testing
+}  // namespace pairfs::test

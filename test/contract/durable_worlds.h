@@ -1,0 +1,69 @@
+// Worlds of the durable store: real directories, and simulated disks that lose power and fill up.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "node/store/open_volume.h"
+#include "test/contract/store_contract.h"
+#include "test/support/simulated_disk.h"
+#include "test/support/temporary_directory.h"
+
+namespace pairfs::test {
+
+inline StoreConfig make_store_config(uint8_t level, size_t elements, const std::string& root) {
+  StoreConfig config;
+  config.volume = {1, 0};
+  config.cluster_id = 42;
+  config.raid_level = level;
+  config.block_cache_bytes = 1 << 20;
+  for (size_t i = 0; i < elements; ++i) {
+    const std::string id = "e" + std::to_string(i);
+    config.elements.push_back({id, root + "/" + id, "dir"});
+  }
+  return config;
+}
+
+class DirectoryWorld final : public StoreWorld {
+ public:
+  DirectoryWorld(uint8_t level, size_t elements)
+      : config(make_store_config(level, elements, directory_.path())) {}
+  std::unique_ptr<VolumeStore> open(Epoch epoch, BytesView token, std::string* why) override {
+    return open_durable_store(config, epoch, token, why);
+  }
+  void fail_next_checkpoint(uint64_t) override {}
+  void stop_failing() override {}
+
+ private:
+  TemporaryDirectory directory_;
+
+ public:
+  StoreConfig config;
+};
+
+class SimulatedWorld final : public StoreWorld {
+ public:
+  SimulatedWorld(uint8_t level, size_t elements, uint64_t seed)
+      : config(make_store_config(level, elements, "disk")), disks(elements, seed) {}
+  std::unique_ptr<VolumeStore> open(Epoch epoch, BytesView token, std::string* why) override {
+    std::vector<FoundElement> elements(config.elements.size());
+    for (size_t i = 0; i < elements.size(); ++i) {
+      if (i == missing) {
+        elements[i].missing_why = "it is missing";
+      } else {
+        elements[i].element = disks.element(i);
+      }
+    }
+    return open_store(config, std::move(elements), epoch, token, why);
+  }
+  void lose_power() override { disks.lose_power(); }
+  void fail_next_checkpoint(uint64_t draw) override { disks.fill_after(draw % 40); }
+  void stop_failing() override { disks.heal(); }
+  void stop_machine(uint64_t draw) override { disks.stop_after(draw % 60); }
+
+  StoreConfig config;
+  SimulatedDisks disks;
+  size_t missing = ~size_t{0};
+};
+
+}  // namespace pairfs::test
