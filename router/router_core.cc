@@ -29,7 +29,7 @@ Bytes make_refusal(const MessageHeader& request, uint64_t cluster_id, ReplyStatu
   return make_head(reply, {});
 }
 
-RouterCore::Decision RouterCore::on_client(BytesView head) {
+RouterCore::Decision RouterCore::on_client(const std::vector<Bytes>& envelope, BytesView head) {
   Decision decision;
   HeaderError error{};
   const auto parsed = parse_head(head, &error);
@@ -62,10 +62,10 @@ RouterCore::Decision RouterCore::on_client(BytesView head) {
     decision.head = make_refusal(header, cluster_id_, ReplyStatus::kBadRequest);
     return decision;
   }
-  return route(std::move(decision));
+  return route(envelope, std::move(decision));
 }
 
-RouterCore::Decision RouterCore::route(Decision decision) {
+RouterCore::Decision RouterCore::route(const std::vector<Bytes>& envelope, Decision decision) {
   const Route* route = table_.find(decision.header.slice);
   const bool known = route != nullptr && !route->executor.empty();
   if (!known || !connected(route->executor)) {
@@ -77,6 +77,7 @@ RouterCore::Decision RouterCore::route(Decision decision) {
   MessageHeader onward = decision.header;
   onward.volume = route->volume;
   onward.epoch = route->epoch;
+  in_flight_[route->executor].add(envelope, decision.header);
   ++counters_.requests_forwarded;
   decision.kind = Decision::Kind::kForward;
   decision.node = route->executor;
@@ -85,12 +86,13 @@ RouterCore::Decision RouterCore::route(Decision decision) {
 }
 
 Bytes RouterCore::on_forward_refused(const Decision& forward) {
+  in_flight_[forward.node].remove(forward.header.request);
   --counters_.requests_forwarded;
   ++counters_.busy_full;
   return make_refusal(forward.header, cluster_id_, ReplyStatus::kBusy);
 }
 
-RouterCore::NodeDecision RouterCore::on_node(BytesView head) {
+RouterCore::NodeDecision RouterCore::on_node(const std::string& node, BytesView head) {
   NodeDecision decision;
   HeaderError error{};
   const auto parsed = parse_head(head, &error);
@@ -102,6 +104,7 @@ RouterCore::NodeDecision RouterCore::on_node(BytesView head) {
     decision.why = "a node of another cluster";
   } else {
     decision.to_client = true;
+    in_flight_[node].remove(parsed->header.request);
     ++counters_.replies_forwarded;
     if (parsed->header.status == ReplyStatus::kNotExecutor) {
       decision.refresh_map = true;
@@ -113,12 +116,35 @@ RouterCore::NodeDecision RouterCore::on_node(BytesView head) {
   return decision;
 }
 
-void RouterCore::on_link(const std::string& node, bool is_connected) {
+std::vector<RouterCore::Refusal> RouterCore::on_map(RoutingTable table) {
+  table_ = std::move(table);
+  std::vector<Refusal> out;
+  for (auto& [node, requests] : in_flight_) {
+    refuse(requests.take_if([&](const MessageHeader& header) {
+      const Route* route = table_.find(header.slice);
+      return route == nullptr || route->executor != node;
+    }),
+           &out);
+  }
+  return out;
+}
+
+std::vector<RouterCore::Refusal> RouterCore::on_link(const std::string& node, bool is_connected) {
+  std::vector<Refusal> out;
   if (is_connected) {
     connected_.insert(node);
   } else {
     connected_.erase(node);
+    refuse(in_flight_[node].take_if([](const MessageHeader&) { return true; }), &out);
   }
+  return out;
+}
+
+void RouterCore::refuse(std::vector<InFlight::Request> requests, std::vector<Refusal>* out) {
+  counters_.busy_lost += requests.size();
+  for (InFlight::Request& request : requests)
+    out->push_back({std::move(request.envelope),
+                    make_refusal(request.header, cluster_id_, ReplyStatus::kBusy)});
 }
 
 }  // namespace pairfs

@@ -3,14 +3,18 @@
 // the clock or the map: router_loop.h does, and carries out the decisions. One thread.
 //
 // A request of a client goes to the executor of its slice's volume, with volume and epoch filled in;
-// it is refused at once (kBusy) when there is nobody to send it to, since a router never queues.
-// A reply goes back unchanged.
+// it is refused at once (kBusy) when there is nobody to send it to, since a router never queues. So
+// are those that were sent to a node that is lost or is no longer the executor: whether they were
+// executed cannot be told yet, and their retries will. A reply goes back unchanged.
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
+#include <vector>
 
 #include "common/header.h"
+#include "router/in_flight.h"
 #include "router/routing_table.h"
 
 namespace pairfs {
@@ -21,6 +25,7 @@ struct RouterCounters {
   uint64_t busy_no_executor = 0;      // the slice's volume has no executor, or the map is not known
   uint64_t busy_not_connected = 0;    // its executor is not connected
   uint64_t busy_full = 0;             // its executor does not take more now
+  uint64_t busy_lost = 0;             // sent, but the node was lost or deposed before its answer
   uint64_t not_executor_replies = 0;  // the map was out of date
   uint64_t refused_requests = 0;      // another cluster, or an op that no client may send
   uint64_t undeliverable_replies = 0;  // the client is gone or does not read
@@ -49,7 +54,7 @@ class RouterCore {
     const char* why = "";
   };
   // A message on the clients' socket.
-  Decision on_client(BytesView head);
+  Decision on_client(const std::vector<Bytes>& envelope, BytesView head);
   // The socket to the node refused what on_client had said to forward: the reply to send instead.
   Bytes on_forward_refused(const Decision& forward);
 
@@ -59,12 +64,18 @@ class RouterCore {
     const char* why = "";
   };
   // A message from a node.
-  NodeDecision on_node(BytesView head);
+  NodeDecision on_node(const std::string& node, BytesView head);
   void on_reply_undeliverable() { ++counters_.undeliverable_replies; }
   void on_malformed(uint64_t count) { counters_.dropped_malformed += count; }
 
-  void on_map(RoutingTable table) { table_ = std::move(table); }
-  void on_link(const std::string& node, bool connected);
+  // A reply that the router makes itself.
+  struct Refusal {
+    std::vector<Bytes> envelope;
+    Bytes head;
+  };
+  // Both give what must be told to clients now.
+  std::vector<Refusal> on_map(RoutingTable table);
+  std::vector<Refusal> on_link(const std::string& node, bool connected);
 
   const RoutingTable& table() const { return table_; }
   bool connected(const std::string& node) const { return connected_.count(node) != 0; }
@@ -72,11 +83,13 @@ class RouterCore {
   uint64_t cluster_id() const { return cluster_id_; }
 
  private:
-  Decision route(Decision decision);
+  Decision route(const std::vector<Bytes>& envelope, Decision decision);
+  void refuse(std::vector<InFlight::Request> requests, std::vector<Refusal>* out);
 
   const uint64_t cluster_id_;
   RoutingTable table_;
   std::unordered_set<std::string> connected_;
+  std::unordered_map<std::string, InFlight> in_flight_;  // by node
   RouterCounters counters_;
 };
 

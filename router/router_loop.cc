@@ -54,9 +54,13 @@ void RouterLoop::run(int stop_fd) {
     poller_.wait(std::clamp(wait, Duration(0), kWakeAtLeast));
     const Instant now = boot_now();
     map_client_->step(now);
-    for (auto& [name, link] : nodes_) read_links(*link);
-    more = drain_clients(now);
-    for (auto& [name, link] : nodes_) more |= drain_node(*link, now);
+    more = false;
+    for (auto& [name, link] : nodes_) {
+      // Answers first: what arrived before the connection was lost still counts.
+      more |= drain_node(*link, now);
+      read_links(*link);
+    }
+    more |= drain_clients(now);
     if (map_server_ != nullptr) more |= drain_map(now);
     send_answers(now);
   }
@@ -82,7 +86,7 @@ bool RouterLoop::drain_clients(Instant now) {
 
 void RouterLoop::on_client_message(const Message& message, Instant now) {
   using Act = RouterCore::Decision::Kind;
-  RouterCore::Decision decision = core_.on_client(message.head.view());
+  RouterCore::Decision decision = core_.on_client(message.envelope, message.head.view());
   switch (decision.kind) {
     case Act::kDrop:
       note_malformed("client", decision.why, 0, now);
@@ -124,7 +128,7 @@ bool RouterLoop::drain_node(NodeLink& link, Instant now) {
   for (; count < kBatch; ++count) {
     const auto message = link.socket.receive();
     if (!message) break;
-    const RouterCore::NodeDecision decision = core_.on_node(message->head.view());
+    const RouterCore::NodeDecision decision = core_.on_node(link.info.name, message->head.view());
     if (decision.refresh_map) map_client_->refresh();
     if (!decision.to_client) {
       note_malformed("node", decision.why, 0, now);
@@ -162,10 +166,16 @@ void RouterLoop::send_answers(Instant now) {
 void RouterLoop::read_links(NodeLink& link) {
   for (const Socket::LinkEvent event : link.socket.link_events()) {
     const bool connected = event == Socket::LinkEvent::kConnected;
-    core_.on_link(link.info.name, connected);
+    send_refusals(core_.on_link(link.info.name, connected));
     log_info(connected ? "node.connected" : "node.disconnected", "node={} endpoint={}",
              printable(link.info.name), printable(link.info.endpoint));
   }
+}
+
+void RouterLoop::send_refusals(std::vector<RouterCore::Refusal> refusals) {
+  for (RouterCore::Refusal& refusal : refusals)
+    if (!clients_.send(refusal.envelope, SharedBytes::from(std::move(refusal.head))))
+      core_.on_reply_undeliverable();
 }
 
 void RouterLoop::take_map() {
@@ -184,7 +194,7 @@ void RouterLoop::take_map() {
     return record != nullptr ? decode<VolumeRecord>(record->value) : std::nullopt;
   });
   connect_nodes(table.nodes());
-  core_.on_map(std::move(table));
+  send_refusals(core_.on_map(std::move(table)));
 }
 
 void RouterLoop::connect_nodes(const std::vector<NodeInfo>& nodes) {
@@ -196,7 +206,7 @@ void RouterLoop::connect_nodes(const std::vector<NodeInfo>& nodes) {
       ++at;
       continue;
     }
-    core_.on_link(at->first, false);
+    send_refusals(core_.on_link(at->first, false));
     poller_.remove(at->second->socket);
     at = nodes_.erase(at);
   }
@@ -250,6 +260,7 @@ Bytes RouterLoop::status_json(Instant now) const {
         {"busy_no_executor", c.busy_no_executor},
         {"busy_not_connected", c.busy_not_connected},
         {"busy_full", c.busy_full},
+        {"busy_lost", c.busy_lost},
         {"not_executor_replies", c.not_executor_replies},
         {"refused_requests", c.refused_requests},
         {"undeliverable_replies", c.undeliverable_replies},

@@ -47,6 +47,7 @@ class RouterLoop {
   void on_client_message(const Message& message, Instant now);
   void read_links(NodeLink& link);
   void send_answers(Instant now);
+  void send_refusals(std::vector<RouterCore::Refusal> refusals);
   void take_map();
   void connect_nodes(const std::vector<NodeInfo>& nodes);
   void note_malformed(const char* where, const char* why, uint64_t count, Instant now);

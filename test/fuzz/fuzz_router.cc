@@ -79,7 +79,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 0: {
       RouterCore core = router(small_map());
       const Bytes frame = with_right_crc(rest);
-      const auto decision = core.on_client(frame);
+      const auto decision = core.on_client({"client"}, frame);
       if (decision.kind == RouterCore::Decision::Kind::kForward ||
           decision.kind == RouterCore::Decision::Kind::kReply)
         ENSURE(parse_head(decision.head, nullptr).has_value(), "a router made a bad frame");
@@ -87,7 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     case 1: {
       RouterCore core = router(small_map());
-      core.on_node(with_right_crc(rest));
+      core.on_node("1a", with_right_crc(rest));
       return 0;
     }
     case 2: {
@@ -107,7 +107,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         header.op = Lookup::kOp;
         header.cluster_id = kCluster;
         header.slice = static_cast<Slice>(slice % kSliceCount);
-        core.on_client(make_head(header, {}));
+        core.on_client({"client"}, make_head(header, {}));
       }
     }
   }

@@ -77,7 +77,7 @@ MessageHeader header_of(BytesView frame) {
 
 TEST_CASE("a command goes to its volume's executor, with volume and epoch filled in") {
   RouterCore core = ready_router();
-  const auto decision = core.on_client(request(Write::kOp, 1999));
+  const auto decision = core.on_client({"client"}, request(Write::kOp, 1999));
   REQUIRE(decision.kind == Act::kForward);
   CHECK(decision.node == "1b");
   const auto onward = parse_head(decision.head, nullptr);
@@ -95,7 +95,7 @@ TEST_CASE("a command goes to its volume's executor, with volume and epoch filled
 TEST_CASE("without somebody to execute it, a command is answered busy at once") {
   RouterCore core = ready_router();
   const auto busy = [&](Slice slice) {
-    const auto decision = core.on_client(request(Lookup::kOp, slice));
+    const auto decision = core.on_client({"client"}, request(Lookup::kOp, slice));
     REQUIRE(decision.kind == Act::kReply);
     const MessageHeader reply = header_of(decision.head);
     CHECK(reply.status == ReplyStatus::kBusy);
@@ -113,12 +113,12 @@ TEST_CASE("without somebody to execute it, a command is answered busy at once") 
   core.on_link("1b", false);
   busy(0);
 
-  const auto forwarded = ready_router().on_client(request(Lookup::kOp, 0));
+  const auto forwarded = ready_router().on_client({"client"}, request(Lookup::kOp, 0));
   CHECK(header_of(core.on_forward_refused(forwarded)).status == ReplyStatus::kBusy);
   CHECK(core.counters().busy_full == 1);
 
   RouterCore without_map(kCluster);
-  CHECK(header_of(without_map.on_client(request(Lookup::kOp, 0)).head).status ==
+  CHECK(header_of(without_map.on_client({"client"}, request(Lookup::kOp, 0)).head).status ==
         ReplyStatus::kBusy);
 }
 
@@ -126,8 +126,8 @@ TEST_CASE("an executor that is not of the volume's pair routes nowhere") {
   RouterCore core(kCluster);
   core.on_map(RoutingTable(two_pairs(), [](VolumeId) { return record("2a", 3); }));
   core.on_link("2a", true);
-  CHECK(core.on_client(request(Lookup::kOp, 0)).kind == Act::kReply);
-  CHECK(core.on_client(request(Lookup::kOp, 2000)).kind == Act::kForward);
+  CHECK(core.on_client({"client"}, request(Lookup::kOp, 0)).kind == Act::kReply);
+  CHECK(core.on_client({"client"}, request(Lookup::kOp, 2000)).kind == Act::kForward);
 }
 
 TEST_CASE("no client may send what only nodes issue, nor speak for another cluster") {
@@ -136,21 +136,21 @@ TEST_CASE("no client may send what only nodes issue, nor speak for another clust
        {request(BeginEpoch::kOp, 0), request(60000, 0), request(kLinkOp, 0),
         request(MapSwap::kOp, 0), request(Lookup::kOp, 0, 6), request(MapRead::kOp, 0, 6),
         request(Lookup::kOp, 0, 0)}) {
-    const auto decision = core.on_client(bad);
+    const auto decision = core.on_client({"client"}, bad);
     REQUIRE(decision.kind == Act::kReply);
     CHECK(header_of(decision.head).status == ReplyStatus::kBadRequest);
   }
   CHECK(core.counters().refused_requests == 7);
-  CHECK(core.on_client(request(Lookup::kOp, 0, kCluster, kFlagReply)).kind == Act::kDrop);
-  CHECK(core.on_client("garbage").kind == Act::kDrop);
+  CHECK(core.on_client({"client"}, request(Lookup::kOp, 0, kCluster, kFlagReply)).kind == Act::kDrop);
+  CHECK(core.on_client({"client"}, "garbage").kind == Act::kDrop);
   CHECK(core.counters().dropped_malformed == 2);
 }
 
 TEST_CASE("the map and the status are answered here, also to who does not know the cluster yet") {
   RouterCore core = ready_router();
-  CHECK(core.on_client(request(MapRead::kOp, 0)).kind == Act::kMapRead);
-  CHECK(core.on_client(request(MapRead::kOp, 0, 0)).kind == Act::kMapRead);
-  CHECK(core.on_client(request(RouterStatus::kOp, 0, 0)).kind == Act::kStatus);
+  CHECK(core.on_client({"client"}, request(MapRead::kOp, 0)).kind == Act::kMapRead);
+  CHECK(core.on_client({"client"}, request(MapRead::kOp, 0, 0)).kind == Act::kMapRead);
+  CHECK(core.on_client({"client"}, request(RouterStatus::kOp, 0, 0)).kind == Act::kStatus);
   CHECK(core.counters().map_reads == 2);
 }
 
@@ -160,16 +160,66 @@ TEST_CASE("replies pass, and one of a wrong executor makes the router read the m
   h.op = Lookup::kOp;
   h.cluster_id = kCluster;
   h.flags = kFlagReply;
-  CHECK(core.on_node(make_head(h, "x")).to_client);
-  CHECK_FALSE(core.on_node(make_head(h, "x")).refresh_map);
+  CHECK(core.on_node("1b", make_head(h, "x")).to_client);
+  CHECK_FALSE(core.on_node("1b", make_head(h, "x")).refresh_map);
   h.status = ReplyStatus::kNotExecutor;
-  CHECK(core.on_node(make_head(h, "")).to_client);
-  CHECK(core.on_node(make_head(h, "")).refresh_map);
+  CHECK(core.on_node("1b", make_head(h, "")).to_client);
+  CHECK(core.on_node("1b", make_head(h, "")).refresh_map);
   h.cluster_id = 6;
-  CHECK_FALSE(core.on_node(make_head(h, "")).to_client);
+  CHECK_FALSE(core.on_node("1b", make_head(h, "")).to_client);
   h.cluster_id = kCluster;
   h.flags = 0;
-  CHECK_FALSE(core.on_node(make_head(h, "")).to_client);
-  CHECK_FALSE(core.on_node("x").to_client);
+  CHECK_FALSE(core.on_node("1b", make_head(h, "")).to_client);
+  CHECK_FALSE(core.on_node("1b", "x").to_client);
   CHECK(core.counters().dropped_malformed == 3);
+}
+
+TEST_CASE("who waits for a node that is lost or deposed is told at once, and nobody else") {
+  RouterCore core = ready_router();
+  core.on_link("2a", true);
+  MessageHeader h;
+  h.op = Lookup::kOp;
+  h.cluster_id = kCluster;
+  for (uint64_t sequence = 1; sequence <= 4; ++sequence) {
+    h.request = {1, 2, sequence};
+    h.slice = sequence == 4 ? 2000 : 0;
+    CHECK(core.on_client({"client " + std::to_string(sequence)}, make_head(h, {})).kind ==
+          Act::kForward);
+  }
+  h.flags = kFlagReply;
+  h.request.sequence = 2;
+  CHECK(core.on_node("1b", make_head(h, {})).to_client);
+
+  auto refusals = core.on_link("1b", false);
+  REQUIRE(refusals.size() == 2);
+  for (const auto& refusal : refusals) {
+    const MessageHeader reply = header_of(refusal.head);
+    CHECK(reply.status == ReplyStatus::kBusy);
+    CHECK(refusal.envelope ==
+          std::vector<Bytes>{"client " + std::to_string(reply.request.sequence)});
+  }
+  CHECK(core.on_link("1b", false).empty());
+
+  const auto map_with = [](const char* executor) {
+    return RoutingTable(two_pairs(), [=](VolumeId) { return record(executor, 9); });
+  };
+  CHECK(core.on_map(map_with("2a")).empty());
+  refusals = core.on_map(map_with("2b"));
+  REQUIRE(refusals.size() == 1);
+  CHECK(header_of(refusals[0].head).request.sequence == 4);
+  CHECK(core.counters().busy_lost == 3);
+}
+
+TEST_CASE("requests that are never answered do not add up") {
+  InFlight requests;
+  MessageHeader h;
+  for (uint64_t i = 0; i < 5 * InFlight::kGenerationMax; ++i) {
+    h.request = {1, 2, i};
+    requests.add({"client"}, h);
+    REQUIRE(requests.size() <= 2 * InFlight::kGenerationMax);
+  }
+  requests.remove(h.request);
+  const size_t before = requests.size();
+  CHECK(requests.take_if([](const MessageHeader&) { return true; }).size() == before);
+  CHECK(requests.size() == 0);
 }
