@@ -7,12 +7,6 @@
 namespace pairfs::cli {
 namespace {
 
-std::string quoted_list(const std::vector<std::string>& items) {
-  std::string text;
-  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + toml_quoted(item);
-  return "[" + text + "]";
-}
-
 // The first problem of a file that only this program writes.
 Trouble first_problem(Config& config) {
   const std::vector<std::string> problems = config.finish();
@@ -102,8 +96,8 @@ Trouble write_cluster(const Cluster& cluster) {
                   "nodes = {}\n",
                   kFormatVersion, cluster.id, toml_quoted(cluster.directory.string()),
                   toml_quoted(cluster.transport), toml_quoted(cluster.runtime_directory.string()),
-                  quoted_list(cluster.routers), quoted_list(cluster.router_endpoints),
-                  quoted_list(cluster.nodes)));
+                  toml_quoted(cluster.routers), toml_quoted(cluster.router_endpoints),
+                  toml_quoted(cluster.nodes)));
 }
 
 Outcome<SupervisorSettings> read_supervisor_settings(const Cluster& cluster) {

@@ -14,11 +14,10 @@ std::string common_part(const Cluster& cluster, const std::string& name) {
 }
 
 std::string map_endpoints(const ClusterMap& map) {
-  std::string text;
+  std::vector<std::string> endpoints;
   for (const RouterInfo& router : map.routers)
-    if (!router.map_endpoint.empty())
-      text += (text.empty() ? "" : ", ") + toml_quoted(router.map_endpoint);
-  return "[" + text + "]";
+    if (!router.map_endpoint.empty()) endpoints.push_back(router.map_endpoint);
+  return toml_quoted(endpoints);
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
-#include <vector>
 
 namespace pairfs::cli {
 
@@ -90,6 +89,12 @@ std::string toml_quoted(const std::string& text) {
       quoted += c;
   }
   return quoted + '"';
+}
+
+std::string toml_quoted(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + toml_quoted(item);
+  return "[" + text + "]";
 }
 
 Outcome<std::optional<FileLock>> FileLock::try_take(const fs::path& path) {

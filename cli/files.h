@@ -5,6 +5,7 @@
 #include <boost/filesystem.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/problem.h"
 
@@ -29,8 +30,9 @@ Trouble write_file(const fs::path& path, const std::string& text);
 // A directory that only its owner enters (0700); an existing one is left as it is.
 Trouble make_private_directory(const fs::path& path);
 
-// `text` as a TOML string, quoted.
+// `text` as a TOML string, quoted; `items` as a list of them.
 std::string toml_quoted(const std::string& text);
+std::string toml_quoted(const std::vector<std::string>& items);
 
 // Holds an exclusive flock(2) on a file from its making to its end.
 class FileLock {

@@ -1,9 +1,15 @@
 #include "cli/find_cluster.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <sstream>
 
 namespace pairfs::cli {
+namespace {
+
+const std::string kSourcePrefix = "pairfs:";
+
+}  // namespace
 
 void add_directory_option(CLI::App& app, ClusterOptions& options) {
   app.add_option("--dir", options.directory,
@@ -29,15 +35,31 @@ Outcome<std::vector<std::string>> parse_endpoints(const std::string& text) {
   std::vector<std::string> endpoints;
   std::istringstream in(text);
   for (std::string part; std::getline(in, part, ',');) {
+    if (part.find("://") == std::string::npos) part = "tcp://" + part;
     const bool tcp = part.starts_with("tcp://") && part.find(':', 6) != std::string::npos;
-    const bool ipc = part.starts_with("ipc:///");
-    if (!tcp && !ipc)
-      return refused("\"{}\" is not a router's endpoint; expected tcp://HOST:PORT or ipc:///PATH", part);
+    if (!tcp && !part.starts_with("ipc:///"))
+      return refused("\"{}\" is not a router's endpoint; expected HOST:PORT, tcp://HOST:PORT or"
+                     " ipc:///PATH", part);
     endpoints.push_back(part);
   }
   if (endpoints.empty())
-    return refused("no router is named; expected tcp://HOST:PORT or ipc:///PATH");
+    return refused("no router is named; expected HOST:PORT, tcp://HOST:PORT or ipc:///PATH");
   return endpoints;
+}
+
+std::string mount_source(const std::vector<std::string>& routers) {
+  std::string source = kSourcePrefix;
+  for (size_t i = 0; i < routers.size(); ++i) source += (i == 0 ? "" : ";") + routers[i];
+  return source;
+}
+
+std::optional<std::vector<std::string>> routers_of_source(std::string source) {
+  if (!source.starts_with(kSourcePrefix)) return std::nullopt;
+  source.erase(0, kSourcePrefix.size());
+  std::replace(source.begin(), source.end(), ';', ',');
+  auto endpoints = parse_endpoints(source);
+  if (!endpoints.ok()) return std::nullopt;
+  return *endpoints;
 }
 
 Outcome<Reach> find_cluster(const ClusterOptions& options) {

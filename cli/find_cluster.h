@@ -24,7 +24,12 @@ struct Reach {
 };
 Outcome<Reach> find_cluster(const ClusterOptions& options);
 
-// "tcp://a:1,ipc:///b" taken apart. Refused when a part is no endpoint.
+// "host:1,tcp://a:1,ipc:///b" taken apart. Refused when a part is no endpoint.
 Outcome<std::vector<std::string>> parse_endpoints(const std::string& text);
+
+// What a mount calls itself in /proc/mounts, so that its cluster can be found from it:
+// "pairfs:ENDPOINT[;ENDPOINT...]" (a comma would end a mount option); and back, nullopt for others.
+std::string mount_source(const std::vector<std::string>& routers);
+std::optional<std::vector<std::string>> routers_of_source(std::string source);
 
 }  // namespace pairfs::cli

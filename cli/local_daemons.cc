@@ -67,7 +67,7 @@ Outcome<ProcessId> start_mount(const Cluster& cluster, const SupervisorSettings&
                      mounted->type);
     if (Trouble trouble = unmount(settings.mount, Force::kAbort)) return *trouble;
   }
-  return start(cluster.mount(), {"--config", cluster.mount().config().string()});
+  return start(cluster.mount(), {"--foreground", "--config", cluster.mount().config().string()});
 }
 
 bool is_ready(const Daemon& daemon) {

@@ -22,17 +22,14 @@ struct MountRequest {
 int mount(const MountRequest& request) {
   auto routers = parse_endpoints(request.routers);
   if (!routers.ok()) return report(routers.problem());
-  const fs::path path = canonical_path(request.path);
-  if (Trouble trouble = check_fuse_available()) return report(*trouble);
-  boost::system::error_code error;
-  if (!mounted_at(path) && !fs::exists(path, error))
-    return report(refused("the mount point {} is not there; make the directory first", path.string()));
-  if (Trouble trouble = check_mount_point(path, false)) return report(*trouble);
   auto program = find_program("pairfs-mount");
   if (!program.ok()) return report(program.problem());
-  std::vector<std::string> words = {program->string(), request.routers, path.string()};
+  // The path may not look like an option, so it is given as an absolute one.
+  std::vector<std::string> words = {program->string(), request.routers,
+                                    fs::absolute(request.path).string(),
+                                    "-o", "fsname=" + mount_source(*routers)};
   if (request.foreground) words.push_back("--foreground");
-  for (const std::string& option : request.options) {
+  for (const std::string& option : request.options) {  // a later fsname wins
     words.push_back("-o");
     words.push_back(option);
   }

@@ -1,24 +1,27 @@
 #include "cli/mount_config.h"
 
+#include <sstream>
+
+#include "cli/find_cluster.h"
+
 namespace pairfs::cli {
 
 Trouble write_mount_config(const Cluster& cluster, const SupervisorSettings& settings) {
   if (settings.mount.empty()) return std::nullopt;
   const Daemon mount = cluster.mount();
   if (Trouble trouble = make_private_directory(mount.directory)) return trouble;
-  std::string routers;
-  for (const std::string& endpoint : cluster.router_endpoints)
-    routers += (routers.empty() ? "" : ", ") + toml_quoted(endpoint);
+  std::vector<std::string> options = {"wait", "fsname=" + mount_source(cluster.router_endpoints)};
+  std::istringstream given(settings.mount_options);
+  for (std::string option; std::getline(given, option, ',');) options.push_back(option);
   // It waits for its routers, as it starts together with them.
-  const std::string options =
-      "wait" + (settings.mount_options.empty() ? "" : "," + settings.mount_options);
   return write_file(mount.config(),
                     fmt::format("# The mount of a local cluster. Written by each pairfs up.\n"
-                                "routers = [{}]\n"
-                                "mountpoint = {}\n"
+                                "routers = {}\n"
+                                "path = {}\n"
                                 "options = {}\n"
                                 "ready_file = {}\n\n[log]\nlevel = \"info\"\n",
-                                routers, toml_quoted(settings.mount.string()), toml_quoted(options),
+                                toml_quoted(cluster.router_endpoints),
+                                toml_quoted(settings.mount.string()), toml_quoted(options),
                                 toml_quoted(mount.ready_file().string())));
 }
 

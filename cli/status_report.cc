@@ -26,10 +26,14 @@ const nlohmann::json* member(const nlohmann::json& object, const char* key) {
   return found == object.end() ? nullptr : &*found;
 }
 
+bool flag(const nlohmann::json& object, const char* key, bool fallback) {
+  const auto* value = member(object, key);
+  return value != nullptr && value->is_boolean() ? value->get<bool>() : fallback;
+}
+
 // Set where a daemon may be reached from other machines, without authentication.
 void copy_insecure_mark(const nlohmann::json& answer, Json& json) {
-  const auto* mark = member(answer, "insecure_network");
-  if (mark != nullptr && *mark == true) json["insecure_network"] = true;
+  if (flag(answer, "insecure_network", false)) json["insecure_network"] = true;
 }
 
 Json router_json(const Picture& picture, const RouterInfo& router) {
@@ -132,7 +136,8 @@ Json volume_json(const Picture& picture, const VolumeInfo& volume, Json& total) 
                {"mode", record.solo ? "solo" : "paired"},
                {"epoch", record.epoch},
                {"slices", slices_of(picture.map, volume.id)},
-               {"serving", view != nullptr}};
+               {"serving", view != nullptr && flag(*view, "serving", true)}};
+  if (view != nullptr) json["takeover_obstacle"] = field<std::string>(*view, "takeover_obstacle", "");
   json["raid"] = raid_json(volume, view);
   json["log"] = log_json(view);
   if (view != nullptr)
@@ -166,8 +171,7 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
   if (!picture.map_live) return "no router answers";
   const bool store_reached =
       std::any_of(picture.routers.begin(), picture.routers.end(), [](const auto& router) {
-        const auto* reachable = member(router.second, "map_reachable");
-        return reachable == nullptr || !reachable->is_boolean() || reachable->template get<bool>();
+        return flag(router.second, "map_reachable", true);
       });
   if (!store_reached) return "the map store does not answer";
   for (const Json& pair : report["pairs"]) {
@@ -181,6 +185,8 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
       if (volume["mode"] != "paired")
         return fmt::format("volume {} is solo on {}", id, volume["executor"].get<std::string>());
       if (volume["serving"] != true) return fmt::format("volume {} has no executor", id);
+      const std::string obstacle = volume.value("takeover_obstacle", "");
+      if (!obstacle.empty()) return fmt::format("of volume {}: {}", id, obstacle);
     }
   }
   return "";

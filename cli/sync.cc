@@ -7,9 +7,6 @@
 namespace pairfs::cli {
 namespace {
 
-// A mount calls itself pairfs:ENDPOINT[,ENDPOINT...].
-constexpr const char* kSourcePrefix = "pairfs:";
-
 // The pairfs mount that `path` is in.
 std::optional<Mounted> mount_around(fs::path path) {
   for (path = canonical_path(path); !path.empty(); path = path.parent_path())
@@ -21,10 +18,11 @@ Outcome<Reach> cluster_of(const std::string& path) {
   boost::system::error_code error;
   if (!fs::exists(path, error)) return refused("{} is not there", path);
   const auto mounted = mount_around(path);
-  if (!mounted || !mounted->is_pairfs() || !mounted->source.starts_with(kSourcePrefix))
-    return refused("{} is not on a pairfs mount", path);
-  auto routers = parse_endpoints(mounted->source.substr(std::char_traits<char>::length(kSourcePrefix)));
-  if (!routers.ok()) return routers.problem();
+  if (!mounted || !mounted->is_pairfs()) return refused("{} is not on a pairfs mount", path);
+  const auto routers = routers_of_source(mounted->source);
+  if (!routers)
+    return refused("the mount of {} does not say where its routers are, as it was given a name of its"
+                   " own (fsname)", path);
   return Reach{*routers, std::nullopt};
 }
 
