@@ -1,7 +1,5 @@
 #include "cli/mount_config.h"
 
-#include <sstream>
-
 #include "cli/find_cluster.h"
 
 namespace pairfs::cli {
@@ -10,14 +8,13 @@ Trouble write_mount_config(const Cluster& cluster, const SupervisorSettings& set
   if (settings.mount.empty()) return std::nullopt;
   const Daemon mount = cluster.mount();
   if (Trouble trouble = make_private_directory(mount.directory)) return trouble;
-  std::vector<std::string> options = {"wait", "fsname=" + mount_source(cluster.router_endpoints)};
-  std::istringstream given(settings.mount_options);
-  for (std::string option; std::getline(given, option, ',');) options.push_back(option);
+  std::string options = "wait,fsname=" + mount_source(cluster.router_endpoints);
+  if (!settings.mount_options.empty()) options += "," + settings.mount_options;
   // It waits for its routers, as it starts together with them.
   return write_file(mount.config(),
                     fmt::format("# The mount of a local cluster. Written by each pairfs up.\n"
                                 "routers = {}\n"
-                                "path = {}\n"
+                                "mountpoint = {}\n"
                                 "options = {}\n"
                                 "ready_file = {}\n\n[log]\nlevel = \"info\"\n",
                                 toml_quoted(cluster.router_endpoints),

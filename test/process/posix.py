@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""The POSIX cases, with two mounts of one cluster, and random operations compared with a native
+directory."""
+# time-limit: 900
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from cluster import BUILD, Cluster, expect, need_fuse, pairfs
+
+need_fuse()
+SEED = os.environ.get("PAIRFS_SEED", "1")
+OPERATIONS = "50000" if os.environ.get("PAIRFS_TEST_ALL") else "5000"
+
+with Cluster(pairs=2) as cluster:
+    cluster.up()
+    second = cluster.top / "second"
+    second.mkdir()
+    cluster.others.append(second)
+    routers = ",".join(r["endpoint"] for r in cluster.status()[1]["routers"])
+    expect(pairfs("mount", routers, second).returncode == 0, "a second mount")
+    suite = subprocess.run([BUILD / "test/posix/pairfs-posix-suite", cluster.mount, "--second", second])
+    here, native = cluster.mount / "fsx", cluster.top / "native"
+    here.mkdir()
+    native.mkdir()
+    fsx = subprocess.run([BUILD / "test/posix/pairfs-fsx", "--dir", here, "--second-dir", second / "fsx",
+                          "--oracle", native, "--seed", SEED, "--ops", OPERATIONS])
+    expect(suite.returncode == 0, "the POSIX cases pass")
+    expect(fsx.returncode == 0, f"random operations from seed {SEED} agree with a native directory")
