@@ -1,6 +1,7 @@
 #include "cli/wait_ready.h"
 
 #include <chrono>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -17,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::seconds(60);
 constexpr auto kLookEvery = std::chrono::milliseconds(50);
 constexpr int kProbeMs = 5'000;
+constexpr size_t kLivesMax = 4;
 constexpr const char* kRefusedToStart = "ended with exit code 2\n";
 
 class Waiting {
@@ -44,13 +46,18 @@ class Waiting {
     return true;
   }
 
-  // A daemon that refuses its configuration will refuse it again; everything else has a minute.
+  // A daemon that refuses its configuration will refuse it again, and one that died often will die
+  // again; everything else has a minute.
   Trouble check(const std::vector<Daemon>& waited) {
     for (const Daemon& daemon : waited) {
       const auto last_exit = read_file(daemon.last_exit());
       if (last_exit == kRefusedToStart)
         return Problem{kExitRefused, fmt::format("{} does not start: {}", daemon.name,
                                                  last_lines(daemon.log(), 1))};
+      if (const auto id = running(daemon)) lives_[daemon.name].insert(id->pid);
+      if (lives_[daemon.name].size() > kLivesMax)
+        return failed("{} dies again and again; the end of {} is:\n{}", daemon.name,
+                      daemon.log().string(), last_lines(daemon.log(), 5));
     }
     if (Clock::now() - last_progress_ < kPatience) return std::nullopt;
     std::string names;
@@ -95,6 +102,7 @@ class Waiting {
   const Cluster& cluster_;
   const SupervisorSettings& settings_;
   Clock::time_point last_progress_;
+  std::map<std::string, std::set<pid_t>> lives_;  // of those that are not ready
 };
 
 }  // namespace
