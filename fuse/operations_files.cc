@@ -99,6 +99,11 @@ void sync_file(fuse_req_t req, fuse_ino_t, int, fuse_file_info* file) {
                        [request](Outcome<Fsync> outcome) { request->error(outcome.error); });
 }
 
+void send_allocate(const RequestPtr& request, const Allocate& command) {
+  request->call<Allocate>(
+      command, [request](Outcome<Allocate> outcome) { request->error(outcome.error); });
+}
+
 void allocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,
               fuse_file_info* file) {
   Mount& mount = Mount::of(req);
@@ -110,8 +115,19 @@ void allocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,
   command.mode = static_cast<uint32_t>(mode);
   command.offset_bytes = static_cast<uint64_t>(offset);
   command.length_bytes = static_cast<uint64_t>(length);
-  request->call<Allocate>(
-      command, [request](Outcome<Allocate> outcome) { request->error(outcome.error); });
+  if (request->context().uid == 0) {
+    send_allocate(request, command);
+    return;
+  }
+  // The kernel leaves it to the filesystem to drop setuid and setgid bits, and does not say when.
+  SetAttributes clear;
+  clear.inode = handle->inode;
+  clear.valid = SetAttributes::kClearPrivileges;
+  clear.credentials = request->credentials();
+  request->call<SetAttributes>(clear, [request, command](Outcome<SetAttributes> outcome) {
+    if (!outcome.ok()) request->error(outcome.error);
+    else if (!request->answered()) send_allocate(request, command);
+  });
 }
 
 void copy_range(fuse_req_t req, fuse_ino_t, off_t source_offset, fuse_file_info* source_file,
