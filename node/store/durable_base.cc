@@ -165,8 +165,7 @@ void DurableBase::remove_older_openings() {
     auto& member = parts_.group->member(i);
     if (!member.ok()) continue;
     Element& element = *member.element;
-    const BytesView nothing;
-    (void)element.write(confirmed_name(parts_.opening), 0, {&nothing, 1});
+    (void)element.write(confirmed_name(parts_.opening), 0, {});
     (void)element.sync_directory("");
     auto entries = element.list("");
     if (!entries.ok()) continue;

@@ -179,6 +179,8 @@ bool Opener::claim() {
     if (done.ok()) done = member.element->sync(temporary);
     if (done.ok()) done = member.element->link(temporary, name);
     (void)member.element->unlink(temporary);
+    // A token is named, so there are data that an opening without one must not overlook.
+    if (done.ok() && token_) done = member.element->write(confirmed_name(opening_), 0, {});
     if (done.ok()) done = member.element->sync_directory("");
     if (done.error() == EEXIST) {
       return refuse("{} is being opened by another process for the same epoch {}.", member.path,

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "common/crc32c.h"
+#include "node/store/parity.h"
 
 namespace pairfs {
 
@@ -26,10 +27,27 @@ std::optional<RaidLayout> RaidGroup::layout_of(uint8_t level, size_t elements, s
     *why = fmt::format("A volume has 1 to 24 elements, not {}.", elements);
     return std::nullopt;
   }
-  if (level == 0) return RaidLayout{n, n, 0, 1};
-  if (level == 1) return RaidLayout{n, 1, 0, n};
-  *why = fmt::format("RAID level {} is not built yet; levels 0 and 1 are.", level);
-  return std::nullopt;
+  switch (level) {
+    case 0:
+      return RaidLayout{n, n, 0, 1};
+    case 1:
+      return RaidLayout{n, 1, 0, n};
+    case 5:
+      if (n >= 3) return RaidLayout{n, n - 1, 1, 1};
+      *why = fmt::format("RAID level 5 needs at least 3 elements, not {}.", n);
+      return std::nullopt;
+    case 6:
+      if (n >= 4) return RaidLayout{n, n - 2, 2, 1};
+      *why = fmt::format("RAID level 6 needs at least 4 elements, not {}.", n);
+      return std::nullopt;
+    case 10:
+      if (n >= 4 && n % 2 == 0) return RaidLayout{n, n / 2, 0, 2};
+      *why = fmt::format("RAID level 10 needs an even number of at least 4 elements, not {}.", n);
+      return std::nullopt;
+    default:
+      *why = fmt::format("There is no RAID level {}; 0, 1, 5, 6 and 10 are known.", level);
+      return std::nullopt;
+  }
 }
 
 RaidGroup::RaidGroup(uint8_t level, RaidLayout layout, Members members)
@@ -78,24 +96,42 @@ Status RaidGroup::create_segment(SegmentId segment) {
   return can_serve() ? success() : Status(Errno{EIO});
 }
 
+Status RaidGroup::write_member(size_t index, const Stripe& stripe, BytesView bytes) {
+  if (!member(index).ok()) return success();
+  const auto written = member(index).element->write(segment_name(stripe.segment),
+                                                    stripe.row * kBlockBytes, {&bytes, 1});
+  if (written.error() == ENOSPC || written.error() == EDQUOT) return Errno{ENOSPC};
+  if (!written.ok()) fail(index, "write", written.error());
+  return success();
+}
+
 Status RaidGroup::write_stripe(const Stripe& stripe, std::span<const char> data) {
   ENSURE(data.size() == stripe.blocks * kBlockBytes, "{} bytes, {} blocks", data.size(),
          stripe.blocks);
-  const std::string name = segment_name(stripe.segment);
-  const uint32_t height = layout_.rows(stripe);
-  auto write = [&](size_t index, BytesView bytes) -> Status {
-    if (!member(index).ok()) return success();
-    const auto written =
-        member(index).element->write(name, stripe.row * kBlockBytes, {&bytes, 1});
-    if (written.error() == ENOSPC || written.error() == EDQUOT) return Errno{ENOSPC};
-    if (!written.ok()) fail(index, "write", written.error());
-    return success();
-  };
-  for (uint32_t column = 0; column < layout_.data_columns(stripe); ++column) {
-    const BytesView bytes(data.data() + column * height * kBlockBytes,
-                          layout_.column_blocks(stripe, column) * kBlockBytes);
+  const size_t column_bytes = layout_.rows(stripe) * kBlockBytes;
+  const uint32_t columns = layout_.data_columns(stripe);
+  std::vector<const char*> starts;
+  for (uint32_t column = 0; column < columns; ++column) {
+    starts.push_back(data.data() + column * column_bytes);
+    const BytesView bytes(starts.back(), layout_.column_blocks(stripe, column) * kBlockBytes);
     for (uint32_t copy = 0; copy < layout_.copies; ++copy) {
-      PAIRFS_TRY(write(layout_.element_of(stripe, column, copy), bytes));
+      PAIRFS_TRY(write_member(layout_.element_of(stripe, column, copy), stripe, bytes));
+    }
+  }
+  if (layout_.parity_columns > 0) {
+    // The last column counts as if zeros filled it up.
+    std::vector<char> last(column_bytes);
+    std::memcpy(last.data(), starts.back(), data.size() - (columns - 1) * column_bytes);
+    starts.back() = last.data();
+    std::vector<char> buffer(layout_.parity_columns * column_bytes);
+    std::vector<char*> parity;
+    for (uint32_t p = 0; p < layout_.parity_columns; ++p) {
+      parity.push_back(buffer.data() + p * column_bytes);
+    }
+    compute_parity(starts, parity, column_bytes);
+    for (uint32_t p = 0; p < layout_.parity_columns; ++p) {
+      PAIRFS_TRY(write_member(layout_.parity_element(stripe, p), stripe,
+                              {parity[p], column_bytes}));
     }
   }
   return can_serve() ? success() : Status(Errno{EIO});
@@ -142,50 +178,119 @@ Status RaidGroup::read_column(const Stripe& stripe, uint32_t column, uint32_t fi
                            {into, crcs.size() * kBlockBytes});
     if (count.ok()) good_bytes = *count;
   }
+  auto is_bad = [&](size_t i) {
+    return (i + 1) * kBlockBytes > good_bytes ||
+           crc32c({into + i * kBlockBytes, kBlockBytes}) != crcs[i];
+  };
   for (size_t i = 0; i < crcs.size(); ++i) {
-    char* block = into + i * kBlockBytes;
-    const bool whole = (i + 1) * kBlockBytes <= good_bytes;
-    if (whole && crc32c({block, kBlockBytes}) == crcs[i]) continue;
-    PAIRFS_TRY(recover_block(stripe, column, first_row + static_cast<uint32_t>(i), crcs[i],
-                             1U << chosen, block));
+    if (!is_bad(i)) continue;
+    size_t end = i + 1;
+    while (end < crcs.size() && is_bad(end)) ++end;
+    PAIRFS_TRY(recover_rows(stripe, column, chosen, first_row + static_cast<uint32_t>(i),
+                            crcs.subspan(i, end - i), into + i * kBlockBytes));
+    i = end;
   }
   return success();
 }
 
-Status RaidGroup::recover_block(const Stripe& stripe, uint32_t column, uint32_t row, uint32_t crc,
-                                uint32_t bad_copies, char* into) {
-  for (uint32_t copy = 0; copy < layout_.copies; ++copy) {
-    const size_t index = layout_.element_of(stripe, column, copy);
-    if ((bad_copies >> copy & 1) != 0 || !member(index).ok()) continue;
-    const auto count = member(index).element->read(
-        segment_name(stripe.segment), (stripe.row + row) * kBlockBytes, {into, kBlockBytes});
-    if (!count.ok() || *count != kBlockBytes || crc32c({into, kBlockBytes}) != crc) {
-      bad_copies |= 1U << copy;
-      continue;
+// `copy` of the column is bad from first_row on.
+Status RaidGroup::recover_rows(const Stripe& stripe, uint32_t column, uint32_t copy,
+                               uint32_t first_row, std::span<const uint32_t> crcs, char* into) {
+  bool recovered = true;
+  if (layout_.copies > 1) {
+    for (size_t i = 0; i < crcs.size() && recovered; ++i) {
+      recovered = recover_from_copies(stripe, column, copy, first_row + static_cast<uint32_t>(i),
+                                      crcs[i], into + i * kBlockBytes);
     }
-    for (uint32_t bad = 0; bad < layout_.copies; ++bad) {
-      if ((bad_copies >> bad & 1) == 0) continue;
-      repair(layout_.element_of(stripe, column, bad), stripe, row, into);
-    }
+  } else {
+    recovered = layout_.parity_columns > 0 &&
+                recover_from_parity(stripe, column, first_row, crcs, into);
+  }
+  if (recovered) {
+    repair(layout_.element_of(stripe, column, copy), stripe, first_row,
+           {into, crcs.size() * kBlockBytes});
     return success();
   }
-  spdlog::error("block.lost segment={} row={}", segment_name(stripe.segment), stripe.row + row);
+  spdlog::error("block.lost segment={} row={} blocks={}", segment_name(stripe.segment),
+                stripe.row + first_row, crcs.size());
   return Errno{EIO};
 }
 
-void RaidGroup::repair(size_t index, const Stripe& stripe, uint32_t row, const char* block) {
+bool RaidGroup::recover_from_copies(const Stripe& stripe, uint32_t column, uint32_t bad_copy,
+                                    uint32_t row, uint32_t crc, char* into) {
+  for (uint32_t copy = 0; copy < layout_.copies; ++copy) {
+    const Member& from = member(layout_.element_of(stripe, column, copy));
+    if (copy == bad_copy || !from.ok()) continue;
+    const auto count = from.element->read(segment_name(stripe.segment),
+                                          (stripe.row + row) * kBlockBytes, {into, kBlockBytes});
+    if (count.ok() && *count == kBlockBytes && crc32c({into, kBlockBytes}) == crc) return true;
+  }
+  return false;
+}
+
+bool RaidGroup::recover_from_parity(const Stripe& stripe, uint32_t column, uint32_t first_row,
+                                    std::span<const uint32_t> crcs, char* into) {
+  const uint32_t columns = layout_.data_columns(stripe);
+  const size_t bytes = crcs.size() * kBlockBytes;
+  std::vector<std::vector<char>> buffers;
+  buffers.reserve(columns + layout_.parity_columns);  // the columns point into them
+  std::vector<GivenColumn> there;
+  for (uint32_t number = 0; number < columns + layout_.parity_columns; ++number) {
+    if (number == column) continue;
+    const bool is_data = number < columns;
+    const size_t index = is_data ? layout_.element_of(stripe, number, 0)
+                                 : layout_.parity_element(stripe, number - columns);
+    // Behind the end of a short last column there are zeros that no element keeps.
+    const uint32_t height =
+        is_data ? layout_.column_blocks(stripe, number) : layout_.rows(stripe);
+    const size_t stored =
+        height <= first_row ? 0 : std::min<size_t>(bytes, (height - first_row) * kBlockBytes);
+    std::vector<char> buffer(bytes);
+    if (stored > 0) {
+      if (!member(index).ok()) continue;
+      const auto count =
+          member(index).element->read(segment_name(stripe.segment),
+                                      (stripe.row + first_row) * kBlockBytes,
+                                      {buffer.data(), stored});
+      if (!count.ok() || *count != stored) continue;
+    }
+    buffers.push_back(std::move(buffer));
+    there.push_back({number, buffers.back().data()});
+  }
+  if (there.size() < columns) return false;
+  // With a column more than needed, one of them may be bad unnoticed: each is left out in turn
+  // until the checksum fits. Block by block then, as different blocks may be bad.
+  std::vector<bool> good(crcs.size());
+  size_t missing = crcs.size();
+  for (size_t left_out = there.size(); left_out-- > 0 && missing > 0;) {
+    std::vector<GivenColumn> given = there;
+    if (there.size() > columns) given.erase(given.begin() + static_cast<ptrdiff_t>(left_out));
+    std::vector<char> attempt(bytes);
+    reconstruct_column(columns, layout_.parity_columns, given, column, attempt.data(), bytes);
+    for (size_t i = 0; i < crcs.size(); ++i) {
+      const BytesView block(attempt.data() + i * kBlockBytes, kBlockBytes);
+      if (good[i] || crc32c(block) != crcs[i]) continue;
+      std::memcpy(into + i * kBlockBytes, block.data(), kBlockBytes);
+      good[i] = true;
+      --missing;
+    }
+    if (there.size() == columns) break;
+  }
+  return missing == 0;
+}
+
+void RaidGroup::repair(size_t index, const Stripe& stripe, uint32_t row, BytesView bytes) {
   Member& bad = member(index);
   if (!bad.ok()) return;
-  const BytesView bytes(block, kBlockBytes);
   const auto written = bad.element->write(segment_name(stripe.segment),
                                           (stripe.row + row) * kBlockBytes, {&bytes, 1});
   if (!written.ok()) {
     fail(index, "repair", written.error());
     return;
   }
-  ++bad.repaired_blocks;
-  spdlog::warn("block.repaired element={} segment={} row={}", bad.id,
-               segment_name(stripe.segment), stripe.row + row);
+  bad.repaired_blocks += bytes.size() / kBlockBytes;
+  spdlog::warn("block.repaired element={} segment={} row={} blocks={}", bad.id,
+               segment_name(stripe.segment), stripe.row + row, bytes.size() / kBlockBytes);
 }
 
 void RaidGroup::punch(SegmentId segment, uint32_t row, uint32_t rows) {

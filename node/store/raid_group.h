@@ -35,7 +35,8 @@ class RaidGroup {
   };
   using Members = std::vector<std::unique_ptr<Member>>;
 
-  // Levels 0 (any number), 1 (at least one). nullopt with a sentence otherwise.
+  // Level 0, 1: 1 to 24 elements, 5: 3 to 24, 6: 4 to 24, 10: an even number from 4 to 24.
+  // nullopt with a sentence otherwise.
   static std::optional<RaidLayout> layout_of(uint8_t level, size_t elements, std::string* why);
 
   RaidGroup(uint8_t level, RaidLayout layout, Members members);
@@ -73,9 +74,14 @@ class RaidGroup {
  private:
   Status read_column(const Stripe& stripe, uint32_t column, uint32_t first_row,
                      std::span<const uint32_t> crcs, char* into);
-  Status recover_block(const Stripe& stripe, uint32_t column, uint32_t row, uint32_t crc,
-                       uint32_t bad_copies, char* into);
-  void repair(size_t index, const Stripe& stripe, uint32_t row, const char* block);
+  Status write_member(size_t index, const Stripe& stripe, BytesView bytes);
+  Status recover_rows(const Stripe& stripe, uint32_t column, uint32_t copy, uint32_t first_row,
+                      std::span<const uint32_t> crcs, char* into);
+  bool recover_from_copies(const Stripe& stripe, uint32_t column, uint32_t bad_copy, uint32_t row,
+                           uint32_t crc, char* into);
+  bool recover_from_parity(const Stripe& stripe, uint32_t column, uint32_t first_row,
+                           std::span<const uint32_t> crcs, char* into);
+  void repair(size_t index, const Stripe& stripe, uint32_t row, BytesView bytes);
 
   const uint8_t level_;
   const RaidLayout layout_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "node/store/open_volume.h"
@@ -48,7 +49,7 @@ class SimulatedWorld final : public StoreWorld {
   std::unique_ptr<VolumeStore> open(Epoch epoch, BytesView token, std::string* why) override {
     std::vector<FoundElement> elements(config.elements.size());
     for (size_t i = 0; i < elements.size(); ++i) {
-      if (i == missing) {
+      if (missing.contains(i)) {
         elements[i].missing_why = "it is missing";
       } else {
         elements[i].element = disks.element(i);
@@ -63,7 +64,7 @@ class SimulatedWorld final : public StoreWorld {
 
   StoreConfig config;
   SimulatedDisks disks;
-  size_t missing = ~size_t{0};
+  std::set<size_t> missing;
 };
 
 }  // namespace pairfs::test
