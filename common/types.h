@@ -37,7 +37,7 @@ inline constexpr unsigned kSliceCount = 4096;
 
 using Epoch = uint64_t;        // a volume's version of ownership; 0 = none
 using Sequence = uint64_t;     // of a volume's commands, from 1; 0 = before the first
-using Incarnation = uint64_t;  // of a node process: random, never 0
+using Incarnation = uint64_t;  // of a node process: start time above random bits, never 0
 using SessionId = uint64_t;    // of a client: random, never 0
 
 // A volume's number in the cluster: pair id (from 1) and index in the pair. Printed "1.0".

@@ -21,10 +21,10 @@ constexpr size_t kHistoryMax = 1000;
 constexpr int kWorkerThreads = 8;
 constexpr int kMessagesPerWakeUp = 1024;  // then timers and answers get their turn
 
-Incarnation random_incarnation() {
+// Seconds of the day's clock above random bits, so that a later life has the higher number.
+Incarnation make_incarnation() {
   std::random_device random;
-  const uint64_t value = uint64_t{random()} << 32 | random();
-  return value == 0 ? 1 : value;
+  return static_cast<uint64_t>(::time(nullptr)) << 32 | random();
 }
 
 std::string read_boot_id() {
@@ -39,7 +39,7 @@ std::string read_boot_id() {
 NodeLoop::NodeLoop(NodeConfig config, StopSignal& stop)
     : config_(std::move(config)),
       stop_(stop),
-      incarnation_(random_incarnation()),
+      incarnation_(make_incarnation()),
       map_(make_map_client(context_, config_.map_endpoints, config_.cluster_id)),
       workers_(kWorkerThreads),
       ready_file_(config_.ready_file) {}

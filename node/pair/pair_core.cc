@@ -131,6 +131,8 @@ void PairCore::on_received(const pair_event::Received& event, Instant now, Effec
   if (m.receiver != 0 && m.receiver != config_.self.incarnation) return;  // P1: for another life
   const auto kind = static_cast<LinkMessage::Kind>(m.kind);
   if (kind == LinkMessage::Kind::kHello || kind == LinkMessage::Kind::kJoin) {
+    // Incarnations grow with time: a late message of an earlier life must not displace this one.
+    if (m.sender < partner_incarnation_ && now - last_heard_ < config_.timings.silence) return;
     if (partner_incarnation_ != m.sender) hello_at_ = {};  // introduce ourselves, too
     partner_incarnation_ = m.sender;
     partner_log_ = m.log;
