@@ -191,6 +191,7 @@ class PairCore {
   Instant promised_until_{};  // no takeover before (P4)
   Instant join_at_{};
   bool streaming_ = false;    // the executor accepted our join
+  Instant records_heard_{};   // when the executor last sent kRecords
   Sequence sync_wanted_ = 0;
   Sequence reported_synced_ = 0;
   int64_t last_stamp_ = 0;

@@ -26,6 +26,7 @@ void PairCore::send_held(bool resend, int64_t stamp, Effects& out) {
 void PairCore::on_records(const pair_event::Received& event, Instant now, Effects& out) {
   const LinkMessage& m = event.message;
   if (!accepts_records(m)) return;
+  records_heard_ = now;
   int64_t stamp = 0;
   if (role_ == Role::kLogger) {  // P4: the promise counts from the receipt
     promised_until_ = now + config_.timings.lease;
@@ -37,12 +38,13 @@ void PairCore::on_records(const pair_event::Received& event, Instant now, Effect
   send_held(missing, stamp, out);
 }
 
-void PairCore::on_accept(const LinkMessage& m, Instant, Effects& out) {
+void PairCore::on_accept(const LinkMessage& m, Instant now, Effects& out) {
   if (role_ != Role::kJoining || m.epoch != epoch_ || m.sender != record_.executor.incarnation)
     return;
   if (streaming_) return;
   if (m.reset) out.push_back(pair_effect::ResetLog{m.log.base, m.log.base_chain});
   streaming_ = true;
+  records_heard_ = now;
 }
 
 void PairCore::advance_logger(Instant now, Effects& out) {

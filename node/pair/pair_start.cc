@@ -62,7 +62,7 @@ void PairCore::advance_idle(Instant now, Effects& out) {
       streaming_ = false;
       join_at_ = {};
     }
-    if (streaming_ && now - last_heard_ < t.silence) return;
+    if (streaming_ && now - records_heard_ < t.silence) return;  // else it forgot us: ask again
     if (now - join_at_ >= t.resend) {
       join_at_ = now;
       streaming_ = false;

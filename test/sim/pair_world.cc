@@ -150,10 +150,7 @@ void PairWorld::feed(int n, const PairEvent& event) {
   Node& node = nodes_[static_cast<size_t>(n)];
   perform(n, node.core->step(event, now_));
   if (!node.alive) return;
-  if (node.core->may_execute() && !node.core->solo()) {
-    last_healthy_ = now_;
-    last_executor_ = n;
-  }
+  if (node.core->may_execute() && !node.core->solo()) last_healthy_ = now_;
   release(n);
   const uint64_t generation = ++node.tick_generation;
   const Duration wait = std::max<Duration>(node.core->next_wake() - now_, 100us);
@@ -403,7 +400,7 @@ void PairWorld::check_converged() {
     return fail(fmt::format("no healthy pair after the faults ended: epoch {} executor {} {}",
                             record_.epoch, record_.executor.name,
                             record_.solo ? "solo" : "paired"));
-  const Node* executor = &nodes_[static_cast<size_t>(last_executor_)];
+  const Node* executor = &nodes_[record_.executor.name == "1a" ? 0 : 1];
   std::map<uint64_t, int> times;
   for (const Entry& e : executor->log.entries) ++times[e.command];
   for (const uint64_t command : answered_) {

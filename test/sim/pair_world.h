@@ -130,7 +130,6 @@ class PairWorld {
   std::vector<uint64_t> answered_;           // mutations, in the order of their answers
   std::map<uint64_t, int> power_lost_copies_;  // bit per node
   Instant last_healthy_{};
-  int last_executor_ = 0;
   std::string failure_;
   uint64_t fingerprint_ = 0xcbf29ce484222325ULL;
   PairStats stats_;
