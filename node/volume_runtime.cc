@@ -276,10 +276,7 @@ void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader&
     answer_status(envelope, header, ReplyStatus::kBusy);
     return;
   }
-  if (!began_serving_) {
-    began_serving_ = true;
-    executor_->begin_serving(services_.now());
-  }
+  begin_serving();
   // A repeated question whose answer is on its way: answer where it was asked last.
   if (header.request.slot != kUnslotted) {
     for (auto* waiting : {&by_request_, &parked_}) {
@@ -291,6 +288,13 @@ void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader&
   }
   execute(std::move(envelope), header,
           {header.op, header.request, header.slice, std::move(body), std::move(bulk)});
+}
+
+// Session timers start anew with this executor, before anything could expire a session.
+void VolumeRuntime::begin_serving() {
+  if (began_serving_) return;
+  began_serving_ = true;
+  executor_->begin_serving(services_.now());
 }
 
 void VolumeRuntime::execute(std::vector<Bytes> envelope, const MessageHeader& header,
@@ -369,6 +373,7 @@ void VolumeRuntime::execute_internal(const CommandInput& input) {
 
 void VolumeRuntime::run_follow_ups() {
   if (executor_ == nullptr || !core_.may_execute()) return;
+  begin_serving();
   for (const CommandInput& input : executor_->take_follow_ups(services_.now()))
     execute_internal(input);
   for (const CommandInput& input : executor_->take_granted()) {

@@ -108,6 +108,7 @@ class VolumeRuntime final : public LogView {
   void append(LogRecord record);
   void execute(std::vector<Bytes> envelope, const MessageHeader& header, const CommandInput& input);
   void execute_internal(const CommandInput& input);
+  void begin_serving();
   void run_follow_ups();
   void answer_status(const std::vector<Bytes>& envelope, const MessageHeader& request,
                      ReplyStatus status);
