@@ -1,6 +1,6 @@
 // The file `map` in the store's directory holds all records. It is never changed in place: a new
 // one is written beside it, synced, renamed over it, and the directory is synced. Its bytes are in
-// docs/protocol.md:
+// docs/router.md:
 //   0   8  "PFSMAP\r\n"
 //   8   4  format version, 1
 //   12  4  crc32c of the length and the payload

@@ -1,4 +1,4 @@
-// A router's configuration file; every key is documented in docs/configuration.md.
+// A router's configuration file; every key is documented in docs/router.md.
 #pragma once
 
 #include <optional>

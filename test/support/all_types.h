@@ -4,6 +4,7 @@
 #include <string>
 
 #include "common/commands.h"
+#include "common/link_messages.h"
 #include "common/messages.h"
 
 namespace pairfs::test {
@@ -17,6 +18,7 @@ void for_each_wire_type(Visitor&& visitor) {
   });
   visitor(std::string("ClusterMap"), std::type_identity<ClusterMap>{});
   visitor(std::string("VolumeRecord"), std::type_identity<VolumeRecord>{});
+  visitor(std::string("LinkMessage"), std::type_identity<LinkMessage>{});
   visitor(std::string("MapRead"), std::type_identity<MapRead>{});
   visitor(std::string("MapReadReply"), std::type_identity<MapReadReply>{});
   visitor(std::string("MapSwap"), std::type_identity<MapSwap>{});
