@@ -38,13 +38,15 @@ void CommandLog::recover() {
       by_name[entry.path().filename().string()] = entry.path().string();
   summary_.power_kept = true;
   bool stop = false;
+  std::vector<std::string> behind;  // segments after the one with a bad record
   for (const auto& [name, path] : by_name) {
-    if (stop) {  // behind a cut: nothing here can be part of the log
-      fs::remove(path);
+    if (stop) {
+      behind.push_back(path);
       continue;
     }
     recover_segment(path, &stop);
   }
+  if (stop) settle_bad_record(behind);
   // What was read back may sit in the page cache only; count it as synced after a sync of ours.
   for (const auto& segment : segments_)
     if (::fdatasync(segment->fd) != 0)
@@ -57,7 +59,6 @@ void CommandLog::recover_segment(const std::string& path, bool* stop) {
   auto file = SegmentFile::open(path, config_.cluster_id, config_.volume);
   if (file == nullptr) {  // its head never reached the disk, so no record in it was acknowledged
     fs::remove(path);
-    *stop = true;
     return;
   }
   if (segments_.empty()) {
@@ -65,14 +66,16 @@ void CommandLog::recover_segment(const std::string& path, bool* stop) {
     summary_.base_chain = summary_.last_chain = file->head.previous_chain;
   } else if (file->head.first_sequence != summary_.last + 1 ||
              file->head.previous_chain != summary_.last_chain) {
-    fs::remove(path);
+    end_offset_ = segments_.back()->size_bytes;  // what misses is between the two
+    foreign_ = path;
     *stop = true;
     return;
   }
   if (file->head.boot_id != config_.boot_id) summary_.power_kept = false;
   segments_.push_back(file);
   uint64_t offset = kSegmentHeadBytes;
-  for (;;) {
+  // Less than a header's space at a segment's end is never written.
+  while (offset + kRecordHeaderBytes <= file->size_bytes) {
     Bytes header = file->read(offset, kRecordHeaderBytes);
     RecordError error = RecordError::kEnd;
     std::optional<LogRecord> record;
@@ -87,10 +90,7 @@ void CommandLog::recover_segment(const std::string& path, bool* stop) {
       }
     }
     if (!record) {
-      if (error != RecordError::kEnd) {  // torn: cut, so that nothing behind it is ever read
-        file->zero_from(offset);
-        *stop = true;
-      }
+      *stop = error != RecordError::kEnd;
       break;
     }
     recovered_synced_ = std::max(recovered_synced_, std::min(record->synced_through, record->sequence));
@@ -98,6 +98,39 @@ void CommandLog::recover_segment(const std::string& path, bool* stop) {
     offset += total;
   }
   end_offset_ = offset;
+}
+
+// The highest synced_through of any whole record in the file, from `offset` on.
+static Sequence highest_synced_claim(const SegmentFile& file, uint64_t offset) {
+  const Bytes rest = file.read(offset, file.size_bytes - std::min(offset, file.size_bytes));
+  const SharedBytes bytes = SharedBytes::from(rest);
+  Sequence highest = 0;
+  constexpr char kMagicBytes[] = {'P', 'F', 'L', 'R'};
+  for (size_t at = 0; (at = rest.find(kMagicBytes, at, sizeof kMagicBytes)) != Bytes::npos; ++at) {
+    RecordError error;
+    if (const auto record = parse_record(bytes.part(at, rest.size() - at), &error))
+      highest = std::max(highest, std::min(record->synced_through, record->sequence));
+  }
+  return highest;
+}
+
+// A record is bad, and `behind` are the segments after it. A torn tail was never on stable storage
+// at both nodes: it is cut, so that nothing behind it is ever read. If anything says that it was,
+// this is damage: nothing is cut, and the log is not used until the partner's replaces it.
+void CommandLog::settle_bad_record(std::vector<std::string> behind) {
+  if (!foreign_.empty()) behind.insert(behind.begin(), foreign_);
+  Sequence claimed = highest_synced_claim(*segments_.back(), end_offset_);
+  for (const std::string& path : behind)
+    if (const auto file = SegmentFile::open(path, config_.cluster_id, config_.volume))
+      claimed = std::max(claimed, highest_synced_claim(*file, kSegmentHeadBytes));
+  recovered_synced_ = std::max(recovered_synced_, claimed);
+  if (summary_.last < recovered_synced_) {
+    summary_.damaged = true;
+    damaged_behind_ = std::move(behind);
+    return;
+  }
+  segments_.back()->zero_from(end_offset_);
+  for (const std::string& path : behind) fs::remove(path);
 }
 
 void CommandLog::note(const LogRecord& record, uint64_t offset, size_t length) {
@@ -151,6 +184,7 @@ void CommandLog::write_pieces(const BytesView* pieces, size_t count, size_t tota
 }
 
 Bytes CommandLog::append(LogRecord& record) {
+  ENSURE(!summary_.damaged, "append to a damaged log of volume {}", to_string(config_.volume));
   record.sequence = summary_.last + 1;
   record.cluster_id = config_.cluster_id;
   record.volume = config_.volume;
@@ -273,6 +307,9 @@ void CommandLog::reset(Sequence base, uint32_t base_chain) {
     const fs::path path(segment->path);
     fs::rename(path, path.parent_path() / ("previous." + path.filename().string()));
   }
+  for (const fs::path path : damaged_behind_)
+    fs::rename(path, path.parent_path() / ("previous." + path.filename().string()));
+  damaged_behind_.clear();
   segments_.clear();
   index_.clear();
   checkpoint_ = {};

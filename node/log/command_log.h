@@ -105,6 +105,7 @@ class CommandLog {
   };
   void recover();
   void recover_segment(const std::string& path, bool* stop);
+  void settle_bad_record(std::vector<std::string> behind);
   void start_segment();
   void write_pieces(const BytesView* pieces, size_t count, size_t total);
   void note(const LogRecord& record, uint64_t offset, size_t length);
@@ -116,6 +117,8 @@ class CommandLog {
   std::deque<std::shared_ptr<SegmentFile>> segments_;
   uint64_t end_offset_ = 0;  // in the newest segment
   Sequence synced_ = 0;
+  std::string foreign_;  // a segment that does not continue the one before
+  std::vector<std::string> damaged_behind_;
   Sequence recovered_synced_ = 0;  // highest synced_through seen in a record
 };
 

@@ -1,0 +1,181 @@
+// The command log on real files: what is appended comes back; torn tails are cut; damage is not.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/codec.h"
+#include "common/commands.h"
+#include "node/log/command_log.h"
+#include "node/log/segment_file.h"
+#include "test/support/temporary_directory.h"
+
+namespace pairfs {
+namespace {
+namespace fs = std::filesystem;
+
+CommandLogConfig config_in(const std::string& directory, const std::string& boot = "boot-1") {
+  return {directory, 77, {1, 0}, 5, boot, 64 << 10};
+}
+
+LogRecord record(const std::string& text, Epoch epoch = 1, Sequence synced = 0) {
+  LogRecord r;
+  r.epoch = epoch;
+  r.op = Unlink::kOp;
+  r.synced_through = synced;
+  r.body = SharedBytes::from(text);
+  r.bulk = SharedBytes::from(Bytes(1000, 'b'));
+  return r;
+}
+
+void append_some(CommandLog& log, int count, bool claim_synced = false) {
+  for (int i = 0; i < count; ++i) {
+    LogRecord r = record("body " + std::to_string(log.last() + 1), 1, claim_synced ? log.last() : 0);
+    log.append(r);
+  }
+}
+
+std::vector<std::string> bodies(const CommandLog& log) {
+  std::vector<std::string> out;
+  log.read(0, [&](const LogRecord& r) {
+    out.emplace_back(r.body.view());
+    return true;
+  });
+  return out;
+}
+
+fs::path newest_segment(const std::string& directory) {
+  fs::path newest;
+  for (const auto& e : fs::directory_iterator(directory))
+    if (e.path().filename().string().starts_with("segment.") && e.path() > newest)
+      newest = e.path();
+  return newest;
+}
+
+void overwrite(const fs::path& path, off_t offset, const std::string& bytes) {
+  const int fd = ::open(path.c_str(), O_WRONLY);
+  REQUIRE(fd >= 0);
+  REQUIRE(::pwrite(fd, bytes.data(), bytes.size(), offset) == static_cast<ssize_t>(bytes.size()));
+  ::close(fd);
+}
+
+}  // namespace
+
+TEST_CASE("a log that is opened again has every record, over several segments") {
+  test::TemporaryDirectory dir;
+  uint32_t chain = 0;
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 200);
+    chain = log.summary().last_chain;
+  }
+  CommandLog log(config_in(dir.path()));
+  CHECK(log.last() == 200);
+  CHECK(log.summary().last_chain == chain);
+  CHECK(log.summary().power_kept);
+  CHECK_FALSE(log.summary().damaged);
+  CHECK(bodies(log).size() == 200);
+  CHECK(bodies(log)[199] == "body 200");
+}
+
+TEST_CASE("a start of the machine in between is noticed") {
+  test::TemporaryDirectory dir;
+  { CommandLog log(config_in(dir.path())); append_some(log, 1); }
+  CHECK_FALSE(CommandLog(config_in(dir.path(), "boot-2")).summary().power_kept);
+}
+
+TEST_CASE("a torn last record is cut and the log goes on before it") {
+  test::TemporaryDirectory dir;
+  uint64_t end = 0;
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 10);
+    end = kSegmentHeadBytes;
+    for (Sequence s = 1; s < 10; ++s) end += log.record_bytes(s);
+  }
+  overwrite(newest_segment(dir.path()), static_cast<off_t>(end) + 300, "torn");
+  {
+    CommandLog log(config_in(dir.path()));
+    CHECK(log.last() == 9);
+    CHECK_FALSE(log.summary().damaged);
+    append_some(log, 1);
+  }
+  CHECK(bodies(CommandLog(config_in(dir.path()))).size() == 10);
+}
+
+TEST_CASE("a bad record that was once synced at both nodes is damage, and nothing is cut") {
+  test::TemporaryDirectory dir;
+  uint64_t third = 0;
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 10, true);
+    third = kSegmentHeadBytes + log.record_bytes(1) + log.record_bytes(2);
+  }
+  overwrite(newest_segment(dir.path()), static_cast<off_t>(third) + 200, "damage");
+  {
+    CommandLog log(config_in(dir.path()));
+    CHECK(log.summary().damaged);
+    CHECK(log.last() == 2);
+  }
+  // Found again in the same way: the first look changed nothing.
+  CHECK(CommandLog(config_in(dir.path())).summary().damaged);
+}
+
+TEST_CASE("records of the partner are taken only where they continue the log") {
+  test::TemporaryDirectory a, b;
+  CommandLog from(config_in(a.path())), to(config_in(b.path()));
+  append_some(from, 20);
+  Sequence through = 0;
+  CHECK(to.append_encoded(SharedBytes::from(from.read_encoded(1, 10, 1 << 20, &through))));
+  CHECK(to.last() == 10);
+  CHECK_FALSE(to.append_encoded(SharedBytes::from(from.read_encoded(12, 20, 1 << 20, &through))));
+  CHECK(to.last() == 10);
+  Bytes damaged = from.read_encoded(11, 20, 1 << 20, &through);
+  damaged[damaged.size() / 2] ^= 1;
+  CHECK_FALSE(to.append_encoded(SharedBytes::from(damaged)));
+  const Sequence kept = to.last();
+  CHECK(kept < 20);
+  CHECK(to.append_encoded(SharedBytes::from(from.read_encoded(kept + 1, 20, 1 << 20, &through))));
+  CHECK(to.summary().last_chain == from.summary().last_chain);
+}
+
+TEST_CASE("trimming keeps what lies behind the consistency point, also over a restart") {
+  test::TemporaryDirectory dir;
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 300);
+    log.trim(200);
+    CHECK(log.base() <= 200);
+    CHECK(log.base() > 0);
+    CHECK(log.chain_at(log.base()).has_value());
+  }
+  CommandLog log(config_in(dir.path()));
+  CHECK(log.base() <= 200);
+  CHECK(log.last() == 300);
+}
+
+TEST_CASE("a reset log continues a given chain and forgets its own records") {
+  test::TemporaryDirectory dir;
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 5);
+    log.reset(1000, 4711);
+    CHECK(log.last() == 1000);
+  }
+  CommandLog log(config_in(dir.path()));
+  CHECK(log.base() == 1000);
+  CHECK(log.summary().base_chain == 4711);
+  append_some(log, 1);
+  CHECK(log.last() == 1001);
+}
+
+TEST_CASE("another volume's log is refused") {
+  test::TemporaryDirectory dir;
+  { CommandLog log(config_in(dir.path())); append_some(log, 1); }
+  CommandLogConfig other = config_in(dir.path());
+  other.volume = {1, 1};
+  CHECK_THROWS_AS(CommandLog{other}, LogFailure);
+}
+
+}  // namespace pairfs
