@@ -23,7 +23,10 @@ void add_io_cases(CaseList& list);
 void add_sparse_cases(CaseList& list);
 void add_mapping_cases(CaseList& list);
 void add_lock_cases(CaseList& list);
+void add_lock_wait_cases(CaseList& list);
 void add_process_cases(CaseList& list);
 void add_two_mount_cases(CaseList& list);
+void add_more_io_cases(CaseList& list);
+void add_stress_cases(CaseList& list);
 
 }  // namespace pairfs::posix

@@ -3,23 +3,14 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <optional>
 
 #include "test/posix/cases/cases.h"
+#include "test/posix/cases/lock_calls.h"
 
 namespace pairfs::posix {
 namespace {
-
-int record_lock(int fd, int command, short type, off_t start = 0, off_t length = 0) {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = start;
-  lock.l_len = length;
-  return ::fcntl(fd, command, &lock);
-}
 
 // Who stands in the way of a write lock on the range; nothing if it is free.
 std::optional<struct flock> holder(int fd, off_t start, off_t length, int command = F_GETLK) {
@@ -31,29 +22,6 @@ std::optional<struct flock> holder(int fd, off_t start, off_t length, int comman
   OK(::fcntl(fd, command, &lock));
   if (lock.l_type == F_UNLCK) return std::nullopt;
   return lock;
-}
-
-// Runs `expect` in another process with an own descriptor of `path`.
-void elsewhere(const Path& path, const std::function<void(int)>& expect) {
-  Child child([&] {
-    Fd fd = open_file(path, O_RDWR);
-    expect(fd);
-  });
-  child.join();
-}
-
-// True once `pid` sleeps in a system call; waits up to five seconds for it.
-bool sleeps(pid_t pid) {
-  for (int attempt = 0; attempt < 500; ++attempt) {
-    const std::string status = read_file("/proc/" + std::to_string(pid) + "/stat");
-    const size_t after_name = status.rfind(") ");
-    if (after_name != std::string::npos && status[after_name + 2] == 'S') {
-      let_the_clock_tick();
-      return true;
-    }
-    let_the_clock_tick();
-  }
-  return false;
 }
 
 void flock_excludes(const Path& one, const Path& two) {
@@ -90,22 +58,6 @@ void records_exclude(const Path& one, const Path& two) {
     FAILS(EAGAIN, record_lock(other, F_SETLK, F_WRLCK, 149, 1));
     FAILS(EAGAIN, record_lock(other, F_SETLK, F_WRLCK, 160, 1));
   });
-}
-
-void waits_until_free(const Path& one, const Path& two, const std::function<void(int)>& lock,
-                      const std::function<void(int)>& unlock) {
-  Fd fd = open_file(one, O_RDWR | O_CREAT);
-  lock(fd);
-  Child waiter([&] {
-    Fd own = open_file(two, O_RDWR);
-    lock(own);
-    write_at(own, 0, "locked");
-  });
-  CHECK(sleeps(waiter.pid()));
-  EQUAL(read_at(fd, 0, 6), "");
-  unlock(fd);
-  waiter.join();
-  EQUAL(read_at(fd, 0, 6), "locked");
 }
 
 }  // namespace
@@ -240,69 +192,48 @@ void add_lock_cases(CaseList& list) {
     one.close();
     OK(record_lock(two, F_OFD_SETLKW, F_WRLCK, 0, 10));
   });
-  const auto whole = [](int fd) { OK(::flock(fd, LOCK_EX)); };
-  const auto whole_off = [](int fd) { OK(::flock(fd, LOCK_UN)); };
-  const auto record = [](int fd) { OK(record_lock(fd, F_SETLKW, F_WRLCK, 5, 5)); };
-  const auto record_off = [](int fd) { OK(record_lock(fd, F_SETLK, F_UNLCK, 5, 5)); };
-  list.add("flock waits until the holder lets go",
-           [=](Context& t) { waits_until_free(t / "f", t / "f", whole, whole_off); });
-  list.add("flock waits until a holder on another mount lets go",
-           [=](Context& t) { waits_until_free(t / "f", t.there() / "f", whole, whole_off); });
-  list.add("F_SETLKW waits until the holder lets go",
-           [=](Context& t) { waits_until_free(t / "f", t / "f", record, record_off); });
-  list.add("F_SETLKW waits until a holder on another mount lets go",
-           [=](Context& t) { waits_until_free(t / "f", t.there() / "f", record, record_off); });
-  list.add("a signal ends a waiting lock with EINTR and leaves no lock behind", [](Context& t) {
-    for (const bool whole_file : {true, false}) {
-      Fd fd = open_file(t / "f", O_RDWR | O_CREAT);
-      OK(whole_file ? ::flock(fd, LOCK_EX) : record_lock(fd, F_SETLK, F_WRLCK));
-      Child waiter([&] {
-        struct sigaction action {};
-        action.sa_handler = [](int) {};
-        OK(::sigaction(SIGUSR1, &action, nullptr));
-        Fd own = open_file(t / "f", O_RDWR);
-        FAILS(EINTR, whole_file ? ::flock(own, LOCK_EX) : record_lock(own, F_SETLKW, F_WRLCK));
-      });
-      CHECK(sleeps(waiter.pid()));
-      OK(::kill(waiter.pid(), SIGUSR1));
-      waiter.join();
-      OK(whole_file ? ::flock(fd, LOCK_UN) : record_lock(fd, F_SETLK, F_UNLCK));
-      elsewhere(t / "f", [&](int other) {
-        OK(whole_file ? ::flock(other, LOCK_EX | LOCK_NB) : record_lock(other, F_SETLK, F_WRLCK));
-      });
-    }
+  list.add("one process holds flock on one mount against itself on another", [](Context& t) {
+    Fd one = open_file(t / "f", O_RDWR | O_CREAT);
+    Fd two = open_file(t.there() / "f", O_RDWR);
+    OK(::flock(one, LOCK_SH));
+    OK(::flock(two, LOCK_SH | LOCK_NB));
+    FAILS(EWOULDBLOCK, ::flock(one, LOCK_EX | LOCK_NB));
+    OK(::flock(two, LOCK_UN));
+    OK(::flock(one, LOCK_EX | LOCK_NB));
+    FAILS(EWOULDBLOCK, ::flock(two, LOCK_SH | LOCK_NB));
   });
-  list.add("two processes that wait for each other: one gets EDEADLK", [](Context& t) {
+  list.add("locks stay with a file that is renamed or unlinked", [](Context& t) {
+    Fd one = open_file(t / "f", O_RDWR | O_CREAT);
+    Fd two = open_file(t / "f", O_RDWR);
+    OK(::flock(one, LOCK_EX));
+    OK(::rename(t / "f", t / "g"));
+    FAILS(EWOULDBLOCK, ::flock(two, LOCK_EX | LOCK_NB));
+    OK(::unlink(t / "g"));
+    FAILS(EWOULDBLOCK, ::flock(two, LOCK_EX | LOCK_NB));
     write_file(t / "f", "");
-    Baton one_has, two_has;
-    const auto play = [&](off_t mine, off_t other, Baton& told, Baton& heard) -> int {
-      Fd fd = open_file(t / "f", O_RDWR);
-      OK(record_lock(fd, F_SETLK, F_WRLCK, mine, 1));
-      told.pass();
-      heard.await();
-      struct sigaction action {};
-      action.sa_handler = [](int) {};
-      OK(::sigaction(SIGALRM, &action, nullptr));
-      ::alarm(5);
-      if (record_lock(fd, F_SETLKW, F_WRLCK, other, 1) == 0) return 0;
-      return errno;
-    };
-    int report[2];
-    OK(::pipe(report));
-    const auto run = [&](off_t mine, off_t other, Baton& told, Baton& heard) {
-      const int result = play(mine, other, told, heard);
-      OK(::write(report[1], &result, sizeof result));
-    };
-    Child one([&] { run(0, 1, one_has, two_has); });
-    Child two([&] { run(1, 0, two_has, one_has); });
-    one.join();
-    two.join();
-    int first = -1, second = -1;
-    OK(::read(report[0], &first, sizeof first));
-    OK(::read(report[0], &second, sizeof second));
-    if (first == EINTR && second == EINTR) t.unsupported("deadlock detection");
-    CHECK((first == EDEADLK) != (second == EDEADLK));
-    CHECK(first == 0 || second == 0);
+    Fd other = open_file(t / "f", O_RDWR);
+    OK(::flock(other, LOCK_EX | LOCK_NB));
+    one.close();
+    OK(::flock(two, LOCK_EX));
+  });
+  list.add("a read lock becomes a write lock and back, and pieces join", [](Context& t) {
+    Fd fd = open_file(t / "f", O_RDWR | O_CREAT);
+    OK(record_lock(fd, F_SETLK, F_RDLCK, 0, 100));
+    OK(record_lock(fd, F_SETLK, F_WRLCK, 40, 20));
+    elsewhere(t / "f", [](int other) {
+      OK(record_lock(other, F_SETLK, F_RDLCK, 0, 40));
+      FAILS(EAGAIN, record_lock(other, F_SETLK, F_RDLCK, 40, 1));
+      OK(record_lock(other, F_SETLK, F_RDLCK, 60, 40));
+    });
+    OK(record_lock(fd, F_SETLK, F_WRLCK, 0, 40));
+    OK(record_lock(fd, F_SETLK, F_WRLCK, 60, 40));
+    elsewhere(t / "f", [](int other) {
+      const auto lock = holder(other, 0, 0);
+      CHECK(lock.has_value());
+      EQUAL(lock->l_type, F_WRLCK);
+      EQUAL(lock->l_start, 0);
+      EQUAL(lock->l_len, 100);
+    });
   });
   list.add("a thousand record locks side by side", [](Context& t) {
     Fd fd = open_file(t / "f", O_RDWR | O_CREAT);

@@ -222,6 +222,24 @@ void add_permission_cases(CaseList& list) {
     as(user, [&] { FAILS(EACCES, ::open(t / "f", O_RDONLY)); });
   });
 
+  list.add("where hard links are protected, only who may write a file may link it", [](Context& t) {
+    t.need_root();
+    if (read_file("/proc/sys/fs/protected_hardlinks") != "1\n") {
+      skip("fs.protected_hardlinks is off");
+    }
+    OK(::chmod(t.dir(), 0777));
+    write_file(t / "closed", "x", 0644);
+    write_file(t / "open", "x", 0666);
+    write_file(t / "setuid", "x", 04666);
+    as(kStranger, [&] {
+      FAILS(EPERM, ::link(t / "closed", t / "l1"));
+      OK(::link(t / "open", t / "l2"));
+      FAILS(EPERM, ::link(t / "setuid", t / "l3"));
+      write_file(t / "mine", "x", 0444);
+      OK(::link(t / "mine", t / "l4"));
+    });
+  });
+
   list.group("sticky");
   list.add("in a sticky directory only the file's or directory's owner removes and renames",
            [](Context& t) {
