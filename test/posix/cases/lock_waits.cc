@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "test/posix/cases/cases.h"
 #include "test/posix/cases/lock_calls.h"
@@ -60,15 +61,21 @@ void add_lock_wait_cases(CaseList& list) {
     for (const bool whole_file : {true, false}) {
       Fd fd = open_file(t / "f", O_RDWR | O_CREAT);
       OK(whole_file ? ::flock(fd, LOCK_EX) : record_lock(fd, F_SETLK, F_WRLCK));
+      Baton ready;
       Child waiter([&] {
         struct sigaction action {};
         action.sa_handler = [](int) {};
         OK(::sigaction(SIGUSR1, &action, nullptr));
+        ready.pass();
         Fd own = open_file(t / "f", O_RDWR);
         FAILS(EINTR, whole_file ? ::flock(own, LOCK_EX) : record_lock(own, F_SETLKW, F_WRLCK));
       });
-      CHECK(sleeps(waiter.pid()));
-      OK(::kill(waiter.pid(), SIGUSR1));
+      ready.await();
+      // A signal may come while the waiter still opens the file, where it does not count.
+      for (siginfo_t ended{}; ended.si_pid == 0; let_the_clock_tick()) {
+        OK(::kill(waiter.pid(), SIGUSR1));
+        OK(::waitid(P_PID, static_cast<id_t>(waiter.pid()), &ended, WEXITED | WNOHANG | WNOWAIT));
+      }
       waiter.join();
       OK(whole_file ? ::flock(fd, LOCK_UN) : record_lock(fd, F_SETLK, F_UNLCK));
       elsewhere(t / "f", [&](int other) {
