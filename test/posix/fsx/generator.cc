@@ -144,7 +144,8 @@ class Generator {
     static const uint32_t kModes[] = {0644, 0600, 0666, 0755, 0777, 0700, 0444,
                                       0000, 0640, 0660, 0711, 0770, 0007, 0070};
     uint32_t value = random_.pick(kModes);
-    if (random_.one_in(5)) value |= 02000;
+    // Whether a write drops setgid without group execution depends on the version of Linux.
+    if (random_.one_in(5)) value |= 02010;
     if (random_.one_in(8)) value |= 04000;
     if (random_.one_in(8)) value |= 01000;
     return value;
@@ -250,6 +251,7 @@ class Generator {
         break;
       }
       case Kind::link:
+        if (!options_.foreign_links) op.user = 0;
         op.path = path();
         op.path2 = path();
         break;

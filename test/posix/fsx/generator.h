@@ -18,6 +18,7 @@ struct GeneratorOptions {
   bool locks = true;  // flock and open file description locks
   bool holes = true;  // fallocate with its modes
   bool acls = true;
+  bool foreign_links = true;  // links by other users, which fs.protected_hardlinks restricts
   int64_t largest_offset = int64_t{1} << 40;  // rare far writes stay below it
 };
 

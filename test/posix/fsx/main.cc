@@ -25,7 +25,8 @@ struct Arguments {
   double minutes = 0;
   double shrink_seconds = 60;
   std::vector<size_t> only;
-  bool no_locks = false, no_holes = false, no_acls = false, as_root_only = false;
+  bool no_locks = false, no_holes = false, no_acls = false, no_foreign_links = false,
+       as_root_only = false;
   bool no_times = false, no_directory_links = false, list = false;
 };
 
@@ -53,6 +54,8 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_flag("--no-locks", arguments.no_locks, "without flock and range locks");
   app.add_flag("--no-holes", arguments.no_holes, "without fallocate");
   app.add_flag("--no-acls", arguments.no_acls, "without access control lists");
+  app.add_flag("--no-foreign-links", arguments.no_foreign_links,
+               "no links by other users (fs.protected_hardlinks)");
   app.add_flag("--one-user", arguments.as_root_only, "without other users and devices");
   app.add_flag("--no-times", arguments.no_times, "do not compare which times moved");
   app.add_flag("--atimes", arguments.play.snapshot.access_times, "compare access times too");
@@ -172,6 +175,7 @@ int main(int argc, char** argv) {
   arguments.generator.locks = !arguments.no_locks;
   arguments.generator.holes = !arguments.no_holes;
   arguments.generator.acls = !arguments.no_acls;
+  arguments.generator.foreign_links = !arguments.no_foreign_links;
   arguments.play.snapshot.directory_links = !arguments.no_directory_links;
   arguments.play.snapshot.change_times = !arguments.no_times;
   if (!arguments.no_times && !has_fine_times(arguments.oracle)) {
