@@ -119,8 +119,9 @@ RouterCore::NodeDecision RouterCore::on_node(const std::string& node, BytesView 
 std::vector<RouterCore::Refusal> RouterCore::on_map(RoutingTable table) {
   table_ = std::move(table);
   std::vector<Refusal> out;
-  for (auto& [node, requests] : in_flight_) {
-    refuse(requests.take_if([&](const MessageHeader& header) {
+  for (auto& [name, requests] : in_flight_) {
+    const std::string& node = name;
+    refuse(requests.take_if([this, &node](const MessageHeader& header) {
       const Route* route = table_.find(header.slice);
       return route == nullptr || route->executor != node;
     }),
