@@ -91,9 +91,11 @@ struct VolumeRecord {
   NodeLife executor;
   NodeLife logger;  // whom the executor last had as partner, also in solo
   bool solo = true;
+  // An operator moved it away from its home: no automatic giveback until the home node restarted.
+  bool pinned = false;
   friend bool operator==(const VolumeRecord&, const VolumeRecord&) = default;
   template <class A>
-  void serialize(A& ar) { ar(epoch, executor, logger, solo); }
+  void serialize(A& ar) { ar(epoch, executor, logger, solo, pinned); }
 };
 inline const char* const kClusterKey = "cluster";
 std::string volume_key(VolumeId id);  // "volume/1.0"

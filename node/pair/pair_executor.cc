@@ -163,7 +163,7 @@ void PairCore::go_solo(const char* why, Instant now, Effects& out) {
     out.push_back(pair_effect::Sync{});
   }
   if (log_.synced() < solo_after_) return;
-  request_swap({record_.epoch + 1, config_.self, record_.logger, true}, now, out);
+  request_swap({record_.epoch + 1, config_.self, record_.logger, true, record_.pinned}, now, out);
 }
 
 // Our own swap made a new epoch of which we are the executor still.
@@ -212,7 +212,9 @@ void PairCore::advance_pairing(Instant now, Effects& out) {
   // P7: both have synced what was caught up and the epoch's first record.
   if (partner_held_ >= pairing_record_ && partner_synced_ >= pairing_record_ &&
       log_.synced() >= pairing_record_)
-    request_swap({epoch_ + 1, config_.self, {config_.partner, stream_to_}, false}, now, out);
+    request_swap({epoch_ + 1, config_.self, {config_.partner, stream_to_}, false,
+                  record_.pinned && stream_to_ == record_.logger.incarnation},
+                 now, out);
 }
 
 // P8: drain, equal sequence, swap; the partner opens the volume then.
@@ -227,7 +229,8 @@ void PairCore::advance_handover(Instant now, Effects& out) {
   }
   const Sequence last = log_.log_summary().last;
   if (partner_held_ < last) return;
-  request_swap({epoch_ + 1, {config_.partner, stream_to_}, config_.self, true}, now, out);
+  request_swap({epoch_ + 1, {config_.partner, stream_to_}, config_.self, true, config_.home}, now,
+               out);
 }
 
 void PairCore::advance_executor(Instant now, Effects& out) {
@@ -266,7 +269,8 @@ void PairCore::advance_executor(Instant now, Effects& out) {
     }
     if (handing_over_ != HandingOver::kNone) {
       advance_handover(now, out);
-    } else if (!config_.home && t.automatic_giveback && now - paired_since_ >= giveback_after_) {
+    } else if (!config_.home && t.automatic_giveback && !record_.pinned &&
+               now - paired_since_ >= giveback_after_) {
       handing_over_ = HandingOver::kCheckpoint;
       handover_since_ = now;
       paired_since_ = now;  // if it fails, try again after the delay

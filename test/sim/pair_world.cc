@@ -77,11 +77,27 @@ void PairWorld::at_node(int n, Duration delay, std::function<void()> what) {
   at(now_ + delay, [this, n, life, what = std::move(what)] {
     Node& node = nodes_[static_cast<size_t>(n)];
     if (!node.alive || node.life != life) return;
-    if (now_ < node.frozen_until)
-      at_node(n, node.frozen_until - now_, what);
-    else
+    if (now_ < node.frozen_until || !node.deferred.empty()) {
+      node.deferred.push_back(what);  // in the order in which it was due
+      if (node.deferred.size() == 1) at(node.frozen_until, [this, n, life] { thaw(n, life); });
+    } else {
       what();
+    }
   });
+}
+
+void PairWorld::thaw(int n, uint64_t life) {
+  Node& node = nodes_[static_cast<size_t>(n)];
+  if (node.life != life) return;
+  if (now_ < node.frozen_until) {
+    at(node.frozen_until, [this, n, life] { thaw(n, life); });
+    return;
+  }
+  while (!node.deferred.empty() && node.life == life) {
+    const auto what = std::move(node.deferred.front());
+    node.deferred.pop_front();
+    what();
+  }
 }
 
 void PairWorld::start_node(int n) {
@@ -108,6 +124,7 @@ void PairWorld::crash(int n, bool power) {
   node.alive = false;
   ++node.life;
   node.core.reset();
+  node.deferred.clear();
   node.pending.clear();
   node.frozen_until = {};
   note(node.name + (power ? " loses power" : " is killed"));

@@ -75,6 +75,7 @@ class PairWorld {
     bool alive = false;
     bool link_up = false;
     Instant frozen_until{};
+    std::deque<std::function<void()>> deferred;  // what became due while it was frozen
     std::vector<Pending> pending;
     bool syncing = false, sync_again = false;
     uint64_t tick_generation = 0;
@@ -82,6 +83,7 @@ class PairWorld {
 
   void at(Instant when, std::function<void()> what) ;
   void at_node(int node, Duration delay, std::function<void()> what);
+  void thaw(int node, uint64_t life);
   void start_node(int node);
   void crash(int node, bool power);
   void feed(int node, const PairEvent& event);

@@ -1,0 +1,116 @@
+// pairfs takeover and pairfs giveback: planned changes of who executes.
+#include <thread>
+
+#include "cli/ask.h"
+#include "cli/commands.h"
+#include "cli/gather.h"
+
+namespace pairfs::cli {
+namespace {
+
+struct Wish {
+  ClusterOptions cluster;
+  std::string node;
+  bool check = false;
+  int timeout_seconds = 30;
+};
+
+struct Move {
+  VolumeId volume;
+  std::string from, to;
+};
+
+// What is to move: with `back`, the node's home volumes that its partner executes; else all that
+// it executes itself.
+std::vector<Move> moves_for(const Picture& picture, const std::string& node, bool back) {
+  std::vector<Move> moves;
+  const NodeInfo* partner = picture.map.partner_of(node);
+  for (const VolumeInfo& volume : picture.map.pair_of(node)->volumes) {
+    const auto record = picture.records.find(volume.id);
+    if (record == picture.records.end()) continue;
+    const std::string executor = record->second.executor.name;
+    if (back && volume.home == node && executor == partner->name)
+      moves.push_back({volume.id, executor, node});
+    if (!back && executor == node) moves.push_back({volume.id, node, partner->name});
+  }
+  return moves;
+}
+
+std::optional<Problem> ask_hand_over(const Picture& picture, const Move& move, bool check) {
+  const nlohmann::json arguments = {{"volume", to_string(move.volume)}, {"check", check}};
+  const auto answers = ask_all({question(picture.map.find_node(move.from)->endpoint,
+                                         AdminRequest{Bytes("hand_over"), arguments.dump()})},
+                               picture.cluster_id, std::chrono::seconds(2));
+  const auto reply = answers[0] ? decode<AdminReply>(answers[0]->body) : std::nullopt;
+  if (!reply) return failed("node {} does not answer", move.from);
+  if (reply->ok) return std::nullopt;
+  const auto why = nlohmann::json::parse(reply->json, nullptr, false);
+  return failed("{} cannot take volume {} over now: {}", move.to, to_string(move.volume),
+                why.is_object() ? why.value("error", "no reason given") : "no reason given");
+}
+
+int change(const Wish& wish, bool back) {
+  auto reach = find_cluster(wish.cluster);
+  if (!reach.ok()) return report(reach.problem());
+  Picture picture = gather(*reach, std::chrono::seconds(1));
+  if (!picture.map_live) return report(failed("none of the cluster's routers answers"));
+  if (picture.map.pair_of(wish.node) == nullptr)
+    return report(refused("the cluster has no node \"{}\"; pairfs status lists them", wish.node));
+  const std::vector<Move> moves = moves_for(picture, wish.node, back);
+  for (const Move& move : moves)
+    if (auto problem = ask_hand_over(picture, move, wish.check)) return report(*problem);
+  if (wish.check) {
+    say("yes");
+    return kExitFine;
+  }
+  if (moves.empty()) say(back ? "its home volumes are with it already" : "it executes no volume");
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(wish.timeout_seconds);
+  for (const Move& move : moves) {
+    for (;;) {
+      picture = gather(*reach, std::chrono::seconds(1));
+      const auto node = picture.nodes.find(move.to);
+      bool serves = false;
+      if (node != picture.nodes.end())
+        for (const auto& volume : node->second["volumes"])
+          serves |= volume["id"] == to_string(move.volume) && volume.value("serving", false);
+      if (serves) break;
+      if (std::chrono::steady_clock::now() > limit)
+        return report(failed("{} does not serve volume {} yet", move.to, to_string(move.volume)));
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    say(fmt::format("volume {} is executed by {} now", to_string(move.volume), move.to));
+  }
+  return kExitFine;
+}
+
+std::shared_ptr<Wish> options(CLI::App& command) {
+  auto wish = std::make_shared<Wish>();
+  add_cluster_options(command, wish->cluster);
+  command.add_option("NODE", wish->node, "A node's name, as in pairfs status: 1a, 1b, 2a ...")
+      ->required();
+  command.add_option("--timeout", wish->timeout_seconds, "Give up waiting after this many seconds")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str();
+  return wish;
+}
+
+}  // namespace
+
+void add_takeover(CLI::App& app, int& exit_code) {
+  auto* command =
+      app.add_subcommand("takeover", "Let a node's partner take all its volumes, as before a reboot");
+  auto wish = options(*command);
+  command->add_flag("--check", wish->check, "Only tell whether it could be done now, and why not");
+  command->footer("The volumes stay with the partner until pairfs giveback, or until the node was\n"
+                  "restarted.\n\nExamples:\n  pairfs takeover 1a --check\n  pairfs takeover 1a");
+  command->callback([=, &exit_code] { exit_code = change(*wish, false); });
+}
+
+void add_giveback(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("giveback", "Give a node its home volumes back");
+  auto wish = options(*command);
+  command->footer("Example:\n  pairfs giveback 1a");
+  command->callback([=, &exit_code] { exit_code = change(*wish, true); });
+}
+
+}  // namespace pairfs::cli
