@@ -228,7 +228,10 @@ void PairCore::advance_handover(Instant now, Effects& out) {
     handing_over_ = HandingOver::kDrain;
   }
   const Sequence last = log_.log_summary().last;
-  if (partner_held_ < last) return;
+  if (partner_synced_ < last) {  // a record that says solo(it) promises a synced log
+    if (sync_sent_ < last) want_durable(now, out);
+    return;
+  }
   request_swap({epoch_ + 1, {config_.partner, stream_to_}, config_.self, true, config_.home}, now,
                out);
 }

@@ -58,11 +58,15 @@ void PairCore::advance_logger(Instant now, Effects& out) {
     wake_at(last_heard_ + t.silence);
     return;
   }
+  // A record that says solo(it) promises a synced log: it may start alone with it later (P9).
+  const LogSummary log = log_.log_summary();
+  const bool synced = log_.synced() >= log.last;
+  if (!synced) out.push_back(pair_effect::Sync{});
   if (now < promised_until_) {
     wake_at(promised_until_);
     return;
   }
-  if (log_.log_summary().damaged) return;
+  if (log.damaged || !synced) return;
   request_swap({record_.epoch + 1, config_.self, record_.executor, true}, now, out);
 }
 
