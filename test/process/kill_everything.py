@@ -39,7 +39,7 @@ with Cluster() as cluster:
 
     worker = threading.Thread(target=work)
     worker.start()
-    wait_until(lambda: len(acknowledged) > 300, "some work is done")
+    wait_until(lambda: len(acknowledged) > 100, "some work is done")
     cluster.kill_everything()
     stop.set()
     worker.join(60)

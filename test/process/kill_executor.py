@@ -56,11 +56,11 @@ with Cluster() as cluster:
     workers = [Worker(cluster.mount / f"w{i}", stop) for i in range(WORKERS)]
     for worker in workers:
         worker.start()
-    wait_until(lambda: all(w.done > 50 or w.error for w in workers), "the load runs")
+    wait_until(lambda: all(w.done > 20 or w.error for w in workers), "the load runs")
     for node in ("1a", "1b"):
         marks = [w.done for w in workers]
         cluster.kill(node)
-        wait_until(lambda: all(w.error or w.done > m + 50 for w, m in zip(workers, marks)),
+        wait_until(lambda: all(w.error or w.done > m + 20 for w, m in zip(workers, marks)),
                    f"work goes on after {node} was killed", timeout=60)
         wait_until(cluster.healthy, f"{node} is back and in step", timeout=60)
     stop.set()
