@@ -131,8 +131,10 @@ Trouble unmount(const fs::path& path, Force force) {
 
 Trouble check_fuse_available() {
   const int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (fd < 0) {
-    const int reason = errno;
+  struct stat device {};
+  if (fd < 0 || ::fstat(fd, &device) != 0 || !S_ISCHR(device.st_mode)) {
+    const int reason = fd < 0 ? errno : ENODEV;
+    if (fd >= 0) ::close(fd);
     return refused("/dev/fuse cannot be used ({}); load the kernel module (modprobe fuse), or start"
                    " the container with --device /dev/fuse --cap-add SYS_ADMIN",
                    std::strerror(reason));
