@@ -47,7 +47,9 @@ struct LinkMessage {
   Sequence held = 0;            // kHeld
   bool resend = false;          // kHeld: something is missing behind `held`
   bool reset = false;           // kAccept
-  LogSummary log;               // kHello, kJoin; in kAccept base and base_chain
+  // kHello, kJoin: the sender's log. kHeld: last_chain, of record `held`. kAccept: base and
+  // base_chain to go on from, last and last_chain of the kJoin that it answers.
+  LogSummary log;
   template <class A>
   void serialize(A& ar) {
     ar(kind, volume, epoch, sender, receiver, first, last, trim_through, synced_through,

@@ -64,9 +64,10 @@ PairEffects PairCore::step(const PairEvent& event, Instant now) {
           logged_cp_record_ = e.checkpoint_record;
           logged_cp_contains_ = e.contains;
         } else if constexpr (std::is_same_v<E, pair_event::Synced>) {
-          if (role_ == Role::kLogger || role_ == Role::kJoining) {
-            if (log_.synced() > reported_synced_) send_held(false, 0, out);
-          }
+          // A joiner's log may end in a history that the executor does not share: it reports nothing
+          // before the executor told it where to go on.
+          if ((role_ == Role::kLogger || streaming_) && log_.synced() > reported_synced_)
+            send_held(false, 0, out);
           settle_unsynced();
         }
       },

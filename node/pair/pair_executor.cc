@@ -94,8 +94,10 @@ void PairCore::settle_unsynced() {
 
 void PairCore::on_held(const LinkMessage& m, Instant now, Effects& out) {
   if (role_ != Role::kExecutor || m.sender != stream_to_ || m.epoch != epoch_) return;
-  const Sequence last = log_.log_summary().last;
-  const Sequence held = std::min(m.held, last);
+  // What it holds must be our history: the same number in another one is worth nothing.
+  const auto chain = log_.chain_at(m.held);
+  if (!chain || *chain != m.log.last_chain) return;
+  const Sequence held = m.held;
   if (held > partner_held_) {
     partner_held_ = held;
     progress_at_ = now;
@@ -141,6 +143,8 @@ void PairCore::on_join(const LinkMessage& m, Instant now, Effects& out) {
   LinkMessage accept = message(LinkMessage::Kind::kAccept);
   accept.reset = !continues;
   accept.log.base = continues ? theirs.last : mine.base;
+  accept.log.last = theirs.last;
+  accept.log.last_chain = theirs.last_chain;
   accept.log.base_chain = continues ? theirs.last_chain : mine.base_chain;
   out.push_back(pair_effect::Send{accept});
   start_stream(m.sender, accept.log.base, now);

@@ -15,7 +15,9 @@ bool PairCore::accepts_records(const LinkMessage& m) const {
 
 void PairCore::send_held(bool resend, int64_t stamp, Effects& out) {
   LinkMessage held = message(LinkMessage::Kind::kHeld);
-  held.held = log_.log_summary().last;
+  const LogSummary log = log_.log_summary();
+  held.held = log.last;
+  held.log.last_chain = log.last_chain;
   held.synced_through = log_.synced();
   held.resend = resend;
   held.lease_stamp_ns = stamp;
@@ -41,7 +43,9 @@ void PairCore::on_records(const pair_event::Received& event, Instant now, Effect
 void PairCore::on_accept(const LinkMessage& m, Instant now, Effects& out) {
   if (role_ != Role::kJoining || m.epoch != epoch_ || m.sender != record_.executor.incarnation)
     return;
-  if (streaming_) return;
+  const LogSummary log = log_.log_summary();
+  // Only the answer to what our log is now: an older one may tell to go on from elsewhere.
+  if (streaming_ || m.log.last != log.last || m.log.last_chain != log.last_chain) return;
   if (m.reset) out.push_back(pair_effect::ResetLog{m.log.base, m.log.base_chain});
   streaming_ = true;
   records_heard_ = now;

@@ -212,6 +212,7 @@ void PairWorld::perform(int n, PairEffects effects) {
             }
             node.log.entries.assign(theirs.entries.begin(),
                                     theirs.entries.begin() + static_cast<std::ptrdiff_t>(e.base));
+            if (tracing_) note(fmt::format("{} resets its log to {}", node.name, e.base));
             node.log.base = node.log.synced_through = e.base;
             node.log.power_kept = true;
             ++stats_.counts["rejoin.reset"];
@@ -261,13 +262,25 @@ void PairWorld::send(int n, const LinkMessage& message) {
   }
 }
 
+// What the real log does: records that do not continue the chain are not appended.
+bool PairWorld::message_continues(const Log& log, const std::vector<Entry>& records) {
+  uint32_t chain = log.last_chain();
+  Sequence at = log.entries.size();
+  for (const Entry& e : records) {
+    if (e.chain != crc32c(fmt::format("{}/{}/{}", e.epoch, e.command, at++), chain)) return false;
+    chain = e.chain;
+  }
+  return true;
+}
+
 void PairWorld::deliver(int n, LinkMessage message, std::vector<Entry> records) {
   Node& node = nodes_[static_cast<size_t>(n)];
   bool appended = false;
   if (node.core->accepts_records(message) && message.last >= message.first &&
-      message.first == node.log.entries.size() + 1) {
+      message.first == node.log.entries.size() + 1 && message_continues(node.log, records)) {
     node.log.entries.insert(node.log.entries.end(), records.begin(), records.end());
     appended = true;
+    if (tracing_) note(fmt::format("{} e{} holds through {}", node.name, node.core->epoch(), node.log.entries.size()));
   }
   feed(n, pair_event::Received{message, appended});
 }
@@ -353,6 +366,7 @@ void PairWorld::release(int n) {
     }
     if (p.command != 0) {
       answered_.push_back(p.command);
+      if (tracing_) note(fmt::format("{} e{} answers {} at {}", node.name, node.core->epoch(), p.command, p.gate));
       ++stats_.counts["answered.mutation"];
       continue;
     }
@@ -361,7 +375,8 @@ void PairWorld::release(int n) {
     for (Sequence s = 1; s <= p.gate; ++s) seen.insert(node.log.entries[s - 1].command);
     for (size_t i = p.answered_before > 50 ? p.answered_before - 50 : 0; i < p.answered_before; ++i)
       if (!seen.contains(answered_[i]) && power_lost_copies_[answered_[i]] != 3)
-        fail(fmt::format("{} answered a read without command {}", node.name, answered_[i]));
+        return fail(fmt::format("{} answered a read at {} of {} without command {}", node.name, p.gate,
+                                node.log.entries.size(), answered_[i]));
   }
   node.pending = std::move(kept);
 }

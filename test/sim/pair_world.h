@@ -89,6 +89,7 @@ class PairWorld {
   void feed(int node, const PairEvent& event);
   void perform(int node, PairEffects effects);
   void send(int node, const LinkMessage& message);
+  static bool message_continues(const Log& log, const std::vector<Entry>& records);
   void deliver(int node, LinkMessage message, std::vector<Entry> records);
   void sync(int node);
   void swap(int node, uint64_t expected_version, const VolumeRecord& record);
