@@ -144,6 +144,7 @@ const void* const kCommandCodecs = keep_codecs(CommandList{});
   template Bytes encode<T>(const T&); \
   template std::optional<T> decode<T>(BytesView);
 PAIRFS_INSTANTIATE(Attributes)
+PAIRFS_INSTANTIATE(TransactionPart)
 PAIRFS_INSTANTIATE(ClusterMap)
 PAIRFS_INSTANTIATE(VolumeRecord)
 PAIRFS_INSTANTIATE(MapRead)

@@ -655,6 +655,137 @@ struct ConsistencyPoint {
   void serialize(A& ar) { ar(sequence, chain_crc, store_token); }
 };
 
+// ---- commands of transactions between volumes; only nodes issue them ----
+// One attempt to carry out a client's command that concerns several volumes. Attempts of one
+// request are ordered by (epoch, attempt) of its coordinator.
+struct TransactionId {
+  RequestId request;  // the client's
+  Epoch epoch = 0;    // of the coordinator's volume
+  uint64_t attempt = 0;
+  friend auto operator<=>(const TransactionId&, const TransactionId&) = default;
+  template <class A>
+  void serialize(A& ar) { ar(request, epoch, attempt); }
+};
+// What one volume is to do when the transaction commits; what it checks before.
+struct TransactionPart {
+  enum What : uint8_t {
+    kTakeName = 1,    // `name` of the directory `inode` goes
+    kGiveName = 2,    // `name` of the directory `inode` stands for `other` from now on
+    kRemoveInode = 3,  // `inode` loses a name
+    kAddLink = 4,     // `inode` gains a name
+    kMoveInode = 5,   // `inode` is renamed; a directory gets the parent `other` (id 0: keeps its)
+    kMakeInode = 6,   // a directory is made, as `attributes` and ACLs say, with the parent `other`
+    kWalkUp = 7,      // no directory moves here for now; is `other` among the ancestors of `inode`?
+  };
+  enum Flag : uint32_t {
+    kOwnerOnly = 1,     // sticky: the inode must be the caller's
+    kNoReplace = 2,     // EEXIST when the name is there
+    kWantDirectory = 4,  // rmdir: ENOTDIR
+    kWantFile = 8,      // unlink: EISDIR
+    kRename = 16,       // the name may be replaced, by an inode of `type`
+    kNewName = 32,      // link, mkdir: EEXIST before EACCES
+  };
+  uint8_t what = 0;
+  uint32_t flags = 0;
+  InodeRef inode;
+  Name name;
+  InodeRef other;
+  uint32_t type = 0;  // S_IFMT bits of what the name stands for, or of the inode
+  Attributes attributes;
+  uint8_t depth = 0;
+  CappedBytes<65536> access_acl;
+  CappedBytes<65536> default_acl;
+  template <class A>
+  void serialize(A& ar) {
+    ar(what, flags, inode, name, other, type, attributes, depth, access_acl, default_acl);
+  }
+};
+struct PrepareReply {
+  InodeRef inode;      // what the name stands for (none: id 0), or was made
+  uint32_t type = 0;   // its S_IFMT bits
+  bool owner_only = false;  // only its owner may do this: the directory is sticky
+  bool same = false;   // the name stands for that very inode already
+  InodeRef next;       // kWalkUp: the ancestor that another volume has (none: the root was reached)
+  template <class A>
+  void serialize(A& ar) { ar(inode, type, owner_only, same, next); }
+};
+// Checks one part and promises to carry it out. An errno is a no and leaves nothing behind; kBusy:
+// another transaction holds what it needs.
+struct Prepare {
+  static constexpr uint16_t kOp = 140;
+  static constexpr const char* kName = "Prepare";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = PrepareReply;
+  TransactionId id;
+  Slice slice = 0;        // of this volume
+  Slice coordinator = 0;  // of the volume to ask what became of it
+  uint32_t stage = 0;     // numbers the parts of an attempt
+  TransactionPart part;
+  Credentials credentials;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(id, slice, coordinator, stage, part, credentials, resolved); }
+};
+// Ends the attempt on a participant: all its parts there are carried out, or forgotten.
+struct Decide {
+  static constexpr uint16_t kOp = 141;
+  static constexpr const char* kName = "Decide";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  TransactionId id;
+  Slice slice = 0;
+  bool commit = false;
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(id, slice, commit, resolved); }
+};
+// The decision, on the coordinator's volume: its own parts and the client's answer with it.
+// ECANCELED: a participant asked before and was told that there is none. EALREADY: the client has
+// an answer to this request already.
+struct Conclude {
+  static constexpr uint16_t kOp = 142;
+  static constexpr const char* kName = "Conclude";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  TransactionId id;
+  Slice slice = 0;
+  bool commit = false;
+  uint32_t error = 0;  // the client's answer
+  CappedBytes<4096> reply;
+  CappedList<Slice, 64> participants;  // other volumes, to be told
+  Resolved resolved;
+  template <class A>
+  void serialize(A& ar) { ar(id, slice, commit, error, reply, participants, resolved); }
+};
+// Every participant has carried it out.
+struct ForgetTransaction {
+  static constexpr uint16_t kOp = 143;
+  static constexpr const char* kName = "ForgetTransaction";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  TransactionId id;
+  Slice slice = 0;
+  template <class A>
+  void serialize(A& ar) { ar(id, slice); }
+};
+// A participant asks the coordinator's volume what became of an attempt. What is not decided yet is
+// aborted by this.
+struct ResolveReply {
+  bool commit = false;
+  template <class A>
+  void serialize(A& ar) { ar(commit); }
+};
+struct ResolveTransaction {
+  static constexpr uint16_t kOp = 144;
+  static constexpr const char* kName = "ResolveTransaction";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = ResolveReply;
+  TransactionId id;
+  Slice slice = 0;
+  template <class A>
+  void serialize(A& ar) { ar(id, slice); }
+};
+
 template <class... Ts>
 struct TypeList {};
 
@@ -666,7 +797,8 @@ using CommandList =
              Fsync, MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink,
              RemoveDirectory, Rename, Write, SetAttributes, SetXattr, RemoveXattr,
              Allocate, CopyRange, SetLock, CancelLock, OpenSession, CloseSession,
-             FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint>;
+             FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint, Prepare, Decide,
+             Conclude, ForgetTransaction, ResolveTransaction>;
 
 template <class Visitor, class... Ts>
 void for_each_command_type(Visitor&& visitor, TypeList<Ts...>) {

@@ -12,4 +12,9 @@ namespace pairfs {
 // and parents elsewhere) is not looked at.
 std::vector<std::string> check_volume(const VolumeStore& store);
 
+// The graph of entries and inodes over all volumes of a cluster together, when no transaction is
+// open: every entry's inode is there, link counts are exact, parents fit, and all ways lead to the
+// root.
+std::vector<std::string> check_cluster(const std::vector<const VolumeStore*>& stores);
+
 }  // namespace pairfs

@@ -13,17 +13,28 @@
 #include "common/result.h"
 #include "node/executor/executor.h"
 #include "node/executor/handle_table.h"
+#include "node/executor/intent_table.h"
 #include "node/executor/lock_table.h"
 #include "node/executor/session_table.h"
 #include "node/executor/transaction.h"
 
 namespace pairfs {
 
+// Outcomes that never leave the executor, where an operation would give an errno:
+// nothing to do, or not yet: the command is not logged. An errno may be added: it is answered.
+inline constexpr int kNotLogged = 0x10000;
+// A transaction between volumes holds what the command needs: kBusy.
+inline constexpr int kHeld = 0x20000;
+// The command concerns other volumes: a transaction must carry it out.
+inline constexpr int kCrossVolume = 0x30000;
+
 // The volume's state in memory beside the rows.
 struct VolumeState {
   SessionTable sessions;
   HandleTable handles;
   LockTable locks;
+  IntentTable intents;
+  std::vector<VolumeUse> uses;
   Timestamp high_water;  // the latest time given out
   std::unordered_map<Slice, uint64_t> next_inode_number;
   std::bitset<65536> owned_slices;
@@ -48,9 +59,26 @@ struct Context {
   Timestamp wall_clock;
   Instant now;
   Executed& out;
+  const TransactionId* transaction = nullptr;  // whose intents do not stand in the way
+  bool deciding = false;  // carries out intents: no lock stands in the way
+  bool unlogged = false;  // success, but nothing changed
 
   bool owns(Slice slice) const { return state.owned_slices[slice]; }
   bool owns(const InodeRef& inode) const { return owns(inode.slice()); }
+  // kHeld when a transaction has locked the row with this key. A replay meets no locks: what was
+  // logged had passed them.
+  Status check_free(BytesView key) const {
+    if (!replaying && !deciding && state.intents.is_locked(key, transaction)) return Errno{kHeld};
+    return success();
+  }
+  Status check_not_pinned(const Inode& directory) const {
+    if (!replaying && state.intents.is_pinned(directory.id, transaction)) return Errno{kHeld};
+    return success();
+  }
+  Status check_not_frozen() const {
+    if (!replaying && state.intents.is_frozen(transaction)) return Errno{kHeld};
+    return success();
+  }
 };
 
 // ---- space ----

@@ -10,7 +10,7 @@
 namespace pairfs {
 
 namespace {
-constexpr uint64_t kPieceBytes = 256 * kBlockBytes;
+constexpr uint64_t kPieceBytes = 256 * kFileBlockBytes;
 
 uint32_t add_number(uint64_t number, uint32_t crc) {
   return crc32c({reinterpret_cast<const char*>(&number), sizeof number}, crc);
@@ -18,8 +18,8 @@ uint32_t add_number(uint64_t number, uint32_t crc) {
 
 // Blocks of zeros say nothing, so that a hole and written zeros count alike.
 uint32_t add_blocks(BytesView bytes, uint64_t offset, uint32_t crc) {
-  for (size_t at = 0; at < bytes.size(); at += kBlockBytes) {
-    const BytesView block = bytes.substr(at, kBlockBytes);
+  for (size_t at = 0; at < bytes.size(); at += kFileBlockBytes) {
+    const BytesView block = bytes.substr(at, kFileBlockBytes);
     if (block.find_first_not_of('\0') == block.npos) continue;
     crc = crc32c(block, add_number(offset + at, crc));
   }

@@ -3,7 +3,9 @@
 namespace pairfs {
 
 Result<EntryRow> find_entry(const Context& context, const Inode& directory, BytesView name) {
-  const auto value = context.tx.get(entry_key(directory.id, name));
+  const Bytes key = entry_key(directory.id, name);
+  PAIRFS_TRY(context.check_free(key));
+  const auto value = context.tx.get(key);
   if (!value) return Errno{ENOENT};
   const auto entry = decode_entry(*value);
   if (!entry) return Errno{EIO};

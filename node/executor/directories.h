@@ -6,7 +6,7 @@
 
 namespace pairfs {
 
-// The entry's row; ENOENT.
+// The entry's row; ENOENT, kHeld.
 Result<EntryRow> find_entry(const Context& context, const Inode& directory, BytesView name);
 // The name must be absent.
 void add_entry(Context& context, Inode& directory, BytesView name, const InodeRef& inode,

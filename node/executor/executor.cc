@@ -82,6 +82,8 @@ class VolumeExecutor final : public Executor {
   void begin_serving(Instant now) override;
   void format(Sequence sequence, Timestamp now) override;
   std::vector<SessionStatus> sessions() const override;
+  void set_volume_uses(std::vector<VolumeUse> uses) override { state_.uses = std::move(uses); }
+  OpenTransactions open_transactions() const override;
 
  private:
   void load();
@@ -92,8 +94,12 @@ class VolumeExecutor final : public Executor {
                             Executed& out) {
     answered_ = false;
     const RequestId& request = input.request;
-    if constexpr (C::kKind == Kind::kInternal)
-      return request.session == 0 ? ReplyStatus::kOutcome : ReplyStatus::kBadRequest;
+    if constexpr (C::kKind == Kind::kInternal) {
+      if (request.session != 0) return ReplyStatus::kBadRequest;
+      if (requires { command.slice; } && !state_.owned_slices[slice_of(command)])
+        return ReplyStatus::kNotExecutor;
+      return ReplyStatus::kOutcome;
+    }
     if (!state_.owned_slices[slice_of(command)]) return ReplyStatus::kNotExecutor;
     Session* session = state_.sessions.find(request.session);
     if (session != nullptr) session->heard = now;
@@ -140,13 +146,9 @@ class VolumeExecutor final : public Executor {
     auto result = run(context, command);
     out.error = result.error();
     if (result) out.reply = encode(*result);
+    if (out.error >= kNotLogged) return leave(context);
     if constexpr (C::kKind != Kind::kRead) {
-      if (out.error == kNotLogged) {
-        out.error = 0;
-        // Only what had an effect was logged: in a replay this is a difference.
-        if (context.replaying) out.status = ReplyStatus::kBadRequest;
-        return;
-      }
+      if (context.unlogged) return;
       if (!result) context.tx.drop();
       if (result) note_times(context, command);
       if constexpr (C::kKind == Kind::kMutation) store_reply(context);
@@ -154,6 +156,22 @@ class VolumeExecutor final : public Executor {
       if (!context.replaying) out.resolved_body = encode(command);
       out.outcome_crc = crc_of_outcome(out.error, out.reply);
       store_.apply(context.tx.take(), sequence);
+    }
+  }
+
+  // Nothing happened, and nothing is logged.
+  void leave(Context& context) {
+    Executed& out = context.out;
+    // Only what had an effect was logged: in a replay this is a difference.
+    if (context.replaying) out.status = ReplyStatus::kBadRequest;
+    if (out.error >= kCrossVolume) {
+      out.cross_volume = out.waiting = true;
+      out.error = 0;
+    } else if (out.error >= kHeld) {
+      out.status = ReplyStatus::kBusy;
+      out.error = 0;
+    } else {
+      out.error -= kNotLogged;
     }
   }
 
@@ -189,6 +207,7 @@ void VolumeExecutor::load() {
   state_.sessions.load(store_);
   state_.handles.load(store_);
   state_.locks.load(store_);
+  state_.intents.load(store_);
   if (const auto value = store_.get(volume_key())) {
     const auto row = decode_volume_row(*value);
     ENSURE(row && row->format_version == 1, "volume row");
@@ -210,7 +229,7 @@ void VolumeExecutor::format(Sequence sequence, Timestamp now) {
     root.mode = S_IFDIR | 0755;
     root.nlink = 2;
     root.atime = root.mtime = root.ctime = now;
-    root.size_bytes = root.allocated_bytes = kBlockBytes;
+    root.size_bytes = root.allocated_bytes = kFileBlockBytes;
     root.next_cookie = kFirstCookie;
     root.parent = kRootInode;
     tx.put(inode_key(root.id), encode_inode(root));
@@ -255,6 +274,15 @@ std::vector<Executor::SessionStatus> VolumeExecutor::sessions() const {
   for (const auto& [id, session] : state_.sessions.live())
     status.push_back({id, session.row.host, session.row.mount, "live"});
   return status;
+}
+
+OpenTransactions VolumeExecutor::open_transactions() const {
+  OpenTransactions open;
+  for (const auto& [id, coordinator] : state_.intents.attempts())
+    open.held.push_back({id, coordinator});
+  for (const auto& [id, participants] : state_.intents.decisions())
+    open.decided.push_back({id, participants});
+  return open;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/cluster_map.h"
+#include "common/commands.h"
 #include "common/header.h"
 #include "common/types.h"
 #include "node/store/volume_store.h"
@@ -37,6 +38,9 @@ struct Executed {
   uint32_t outcome_crc = 0;  // of error and reply; replay must give the same
   // A SetLock that waits: nothing happened yet; it will come back through take_granted().
   bool waiting = false;
+  // The command concerns other volumes too: nothing happened yet. The shell keeps the request as a
+  // waiting one and gives input and `reply` to TransactionCoordinator::begin().
+  bool cross_volume = false;
   // Read: the data, to be fetched (maybe on a worker) and sent as the reply's bulk.
   std::unique_ptr<ReadPlan> read;
   // The answer must wait until the logs are on stable storage (Fsync, O_SYNC writes).
@@ -49,6 +53,26 @@ struct ExecutorConfig {
   // Placement of directories near the root; fixed for the executor's life.
   ClusterMap map;
   Duration session_timeout = std::chrono::seconds(60);
+};
+
+// How full a volume is, 0 to 1: what the placement of new directories goes by.
+struct VolumeUse {
+  VolumeId volume;
+  double used_fraction = 0;
+};
+
+// What transactions between volumes have left open here (coordinator.h).
+struct OpenTransactions {
+  struct Held {  // prepared here, not decided
+    TransactionId id;
+    Slice coordinator = 0;
+  };
+  struct Decided {  // committed here, not confirmed by all participants
+    TransactionId id;
+    std::vector<Slice> participants;
+  };
+  std::vector<Held> held;
+  std::vector<Decided> decided;
 };
 
 class Executor {
@@ -72,6 +96,11 @@ class Executor {
   // A fresh executor serves again: session timers restart, orphans wait until every live session
   // declared its opens or expired.
   virtual void begin_serving(Instant now) = 0;
+
+  // How full the cluster's volumes are, as far as the node knows; now and then. A volume that is
+  // not named counts as empty.
+  virtual void set_volume_uses(std::vector<VolumeUse> uses) = 0;
+  virtual OpenTransactions open_transactions() const = 0;
 
   // Sets up the root directory of an empty volume that owns slice 0, and the volume's own rows.
   // Part of the first epoch; deterministic.

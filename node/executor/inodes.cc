@@ -24,7 +24,9 @@ Status admit(Context& context, Resolved& resolved, uint64_t bytes) {
 
 Result<Inode> load_inode(const Context& context, const InodeRef& ref) {
   if (!context.owns(ref)) return Errno{EXDEV};
-  const auto value = context.tx.get(inode_key(ref.id));
+  const Bytes key = inode_key(ref.id);
+  PAIRFS_TRY(context.check_free(key));
+  const auto value = context.tx.get(key);
   if (!value) return Errno{ESTALE};
   auto inode = decode_inode(ref.id, *value);
   if (!inode) return Errno{EIO};

@@ -9,7 +9,7 @@ inline constexpr uint64_t kFileMaxBytes = 0x7fff'ffff'ffff'ffff;  // of size and
 // Directories and others alike, as in XFS; ext4 stops at 65,000.
 inline constexpr uint32_t kLinksMax = 0x7fff'ffff;
 
-// ESTALE: there is no such inode any more; EXDEV: it lives on another volume.
+// ESTALE: there is no such inode any more; EXDEV: it lives on another volume; kHeld.
 Result<Inode> load_inode(const Context& context, const InodeRef& ref);
 // As load_inode, and ENOTDIR.
 Result<Inode> load_directory(const Context& context, const InodeRef& ref);

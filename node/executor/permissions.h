@@ -15,6 +15,11 @@ inline bool is_owner(const Inode& inode, const Credentials& credentials) {
   return is_root(credentials) || credentials.uid == inode.uid;
 }
 
+// Sticky: only the owner of what a name stands for may take the name away.
+inline bool is_owner_only(const Inode& directory, const Credentials& credentials) {
+  return (directory.mode & S_ISVTX) != 0 && !is_owner(directory, credentials);
+}
+
 // EACCES unless `mask` (R_OK | W_OK | X_OK) is granted. Root may all, but may execute a file only
 // when somebody may.
 Status check_access(const Context& context, const Inode& inode, const Credentials& credentials,

@@ -50,6 +50,29 @@ Bytes slice_counter_key(Slice slice) {
 }
 Bytes volume_key() { return family_key(Family::kVolume); }
 
+namespace {
+Bytes transaction_key(Family family, const TransactionId& id) {
+  Bytes key = id_key(family, id.request.session, 32);
+  append_big_endian(key, id.request.slot);
+  append_big_endian(key, id.request.sequence);
+  append_big_endian(key, id.epoch);
+  append_big_endian(key, id.attempt);
+  return key;
+}
+}  // namespace
+
+Bytes intent_key(const TransactionId& id, uint32_t stage) {
+  Bytes key = transaction_key(Family::kIntent, id);
+  append_big_endian(key, stage);
+  return key;
+}
+Bytes decision_key(const TransactionId& id) { return transaction_key(Family::kDecision, id); }
+Bytes finished_key(const RequestId& request) {
+  Bytes key = id_key(Family::kFinished, request.session, 4);
+  append_big_endian(key, request.slot);
+  return key;
+}
+
 Bytes after_prefix(Bytes prefix) {
   while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
   if (!prefix.empty()) prefix.back() = static_cast<char>(prefix.back() + 1);
@@ -125,6 +148,62 @@ std::optional<VolumeRow> decode_volume_row(BytesView value) {
   RowReader in(value);
   in(row.format_version)(row.high_water);
   if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return row;
+}
+
+Bytes encode_intent_row(const IntentRow& row) {
+  RowWriter out(8 + row.prepare.size() + row.reply.size());
+  out(BytesView(row.prepare))(BytesView(row.reply));
+  return out.take();
+}
+std::optional<IntentRow> decode_intent_row(BytesView value) {
+  IntentRow row;
+  RowReader in(value);
+  in(row.prepare)(row.reply);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return row;
+}
+
+Bytes encode_participants(const std::vector<Slice>& participants) {
+  RowWriter out(4 + 2 * participants.size());
+  out(static_cast<uint32_t>(participants.size()));
+  for (const Slice slice : participants) out(slice);
+  return out.take();
+}
+std::optional<std::vector<Slice>> decode_participants(BytesView value) {
+  RowReader in(value);
+  uint32_t count = 0;
+  in(count);
+  if (count > in.remaining() / sizeof(Slice)) return std::nullopt;
+  std::vector<Slice> participants(count);
+  for (Slice& slice : participants) in(slice);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return participants;
+}
+std::optional<TransactionId> decode_decision_key(BytesView key) {
+  if (key.size() != 37) return std::nullopt;
+  return TransactionId{{read_big_endian<uint64_t>(key, 1), read_big_endian<uint32_t>(key, 9),
+                        read_big_endian<uint64_t>(key, 13)},
+                       read_big_endian<uint64_t>(key, 21),
+                       read_big_endian<uint64_t>(key, 29)};
+}
+
+Bytes encode_finished(const FinishedRow& row) {
+  const TransactionId& id = row.id;
+  RowWriter out(25);
+  out(id.request.sequence)(id.epoch)(id.attempt)(static_cast<uint8_t>(row.concluded ? 1 : 0));
+  return out.take();
+}
+std::optional<FinishedRow> decode_finished(BytesView key, BytesView value) {
+  if (key.size() != 13) return std::nullopt;
+  FinishedRow row;
+  row.id.request.session = read_big_endian<uint64_t>(key, 1);
+  row.id.request.slot = read_big_endian<uint32_t>(key, 9);
+  uint8_t concluded = 0;
+  RowReader in(value);
+  in(row.id.request.sequence)(row.id.epoch)(row.id.attempt)(concluded);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  row.concluded = concluded != 0;
   return row;
 }
 

@@ -26,9 +26,9 @@ enum class Family : uint8_t {
   kLock = 0x23,          // inode id, session, space, owner -> ranges (locks.h)
   kSliceCounter = 0x30,  // slice -> the next inode number
   kVolume = 0x31,        // -> VolumeRow
-  kIntent = 0x40,        // transaction -> what was prepared (two-phase commit)
-  kIntentLock = 0x41,    // locked object -> transaction
-  kDecision = 0x42,      // transaction -> the coordinator's record
+  kIntent = 0x40,        // attempt, stage -> the Prepare and its answer (intent_table.h)
+  kDecision = 0x41,      // attempt -> participants that were not told yet
+  kFinished = 0x42,      // session, slot -> the newest attempt that is over here
 };
 inline constexpr char kEndOfFamilies = '\xff';
 
@@ -46,6 +46,9 @@ Bytes expired_key(SessionId session);
 Bytes lock_key(uint64_t inode_id, SessionId session, uint8_t space, uint64_t owner);
 Bytes slice_counter_key(Slice slice);
 Bytes volume_key();
+Bytes intent_key(const TransactionId& id, uint32_t stage);
+Bytes decision_key(const TransactionId& id);
+Bytes finished_key(const RequestId& request);
 // The smallest key above every key that starts with `prefix` (which is not all 0xff).
 Bytes after_prefix(Bytes prefix);
 
@@ -117,14 +120,35 @@ struct VolumeRow {
 Bytes encode_volume_row(const VolumeRow& row);
 std::optional<VolumeRow> decode_volume_row(BytesView value);
 
+// Of kIntent: the encoded Prepare and PrepareReply.
+struct IntentRow {
+  Bytes prepare;
+  Bytes reply;
+};
+Bytes encode_intent_row(const IntentRow& row);
+std::optional<IntentRow> decode_intent_row(BytesView value);
+
+// Of kDecision.
+Bytes encode_participants(const std::vector<Slice>& participants);
+std::optional<std::vector<Slice>> decode_participants(BytesView value);
+std::optional<TransactionId> decode_decision_key(BytesView key);
+
+// Of kFinished; session and slot are in the key.
+struct FinishedRow {
+  TransactionId id;
+  bool concluded = false;  // by its coordinator, here; else aborted, or only a participant
+};
+Bytes encode_finished(const FinishedRow& row);
+std::optional<FinishedRow> decode_finished(BytesView key, BytesView value);
+
 Bytes encode_u64(uint64_t value);
 std::optional<uint64_t> decode_u64(BytesView value);
 
 inline constexpr uint64_t kFirstCookie = 3;  // 1 and 2 are "." and ".."
-inline constexpr uint64_t kBlockBytes = 4096;
+inline constexpr uint64_t kFileBlockBytes = 4096;
 constexpr uint64_t round_up_to_block(uint64_t bytes) {
-  return (bytes + kBlockBytes - 1) & ~(kBlockBytes - 1);
+  return (bytes + kFileBlockBytes - 1) & ~(kFileBlockBytes - 1);
 }
-constexpr uint64_t round_down_to_block(uint64_t bytes) { return bytes & ~(kBlockBytes - 1); }
+constexpr uint64_t round_down_to_block(uint64_t bytes) { return bytes & ~(kFileBlockBytes - 1); }
 
 }  // namespace pairfs

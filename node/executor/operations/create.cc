@@ -16,8 +16,7 @@
 namespace pairfs {
 
 namespace {
-constexpr uint64_t kNewInodeBytes = 1024;  // of rows, roughly
-constexpr uint64_t kDirectoryBytes = kBlockBytes;  // st_size and st_blocks of every directory
+constexpr uint64_t kDirectoryBytes = kFileBlockBytes;  // st_size and st_blocks of every directory
 
 // inode_init_owner() and mode_strip_sgid() of the kernel.
 void set_group(Inode& inode, const Inode& parent, const Credentials& credentials) {
@@ -33,16 +32,17 @@ void set_group(Inode& inode, const Inode& parent, const Credentials& credentials
   }
 }
 
-Status inherit_acls(Context& context, Inode& inode, const Inode& parent, uint32_t umask) {
+Status inherit_acls(const Context& context, NewInode& made, const Inode& parent, uint32_t umask) {
+  Inode& inode = made.inode;
   if (inode.type() == S_IFLNK) return success();
-  PAIRFS_ASSIGN(const auto default_acl, load_acl(context, parent, true));
+  PAIRFS_ASSIGN(auto default_acl, load_acl(context, parent, true));
   if (!default_acl) {
     inode.mode &= ~(umask & 0777U);
     return success();
   }
-  const Acl own = inherit(*default_acl, inode.mode);
-  if (mode_of(own).extended) store_acl(context, inode, false, own);
-  if (inode.is_directory()) store_acl(context, inode, true, *default_acl);
+  made.access_acl = inherit(*default_acl, inode.mode);
+  if (!mode_of(made.access_acl).extended) made.access_acl.clear();
+  if (inode.is_directory()) made.default_acl = std::move(*default_acl);
   return success();
 }
 }  // namespace
@@ -52,24 +52,21 @@ Result<Inode> load_parent_for_new(const Context& context, const InodeRef& parent
   PAIRFS_ASSIGN(Inode directory, load_directory(context, parent));
   PAIRFS_TRY(check_access(context, directory, credentials, X_OK));
   PAIRFS_TRY(check_new_name(name, EEXIST));
-  if (context.tx.get(entry_key(directory.id, name))) return Errno{EEXIST};
+  const auto entry = find_entry(context, directory, name);
+  if (entry) return Errno{EEXIST};
+  if (entry.error() != ENOENT) return entry.failure();
   PAIRFS_TRY(check_may_create(context, directory, credentials));
   return directory;
 }
 
-Result<Inode> make_inode(Context& context, const Inode& parent, const NewNode& node, Slice slice) {
-  PAIRFS_TRY(admit(context, node.resolved, kNewInodeBytes));
-  const InodeRef ref = new_inode_ref(context, slice, node.resolved);
-  const Timestamp now = node.resolved.now;
-  Inode inode;
-  inode.id = ref.id;
-  inode.generation = ref.generation;
+Result<NewInode> plan_inode(const Context& context, const Inode& parent, const NewNode& node) {
+  NewInode made;
+  Inode& inode = made.inode;
   inode.mode = node.mode & (S_IFMT | 07777);
   inode.uid = node.credentials.uid;
   inode.rdev = node.rdev;
-  inode.atime = inode.mtime = inode.ctime = now;
   set_group(inode, parent, node.credentials);
-  PAIRFS_TRY(inherit_acls(context, inode, parent, node.umask));
+  PAIRFS_TRY(inherit_acls(context, made, parent, node.umask));
   if (inode.is_directory()) {
     inode.nlink = 2;
     inode.next_cookie = kFirstCookie;
@@ -80,7 +77,25 @@ Result<Inode> make_inode(Context& context, const Inode& parent, const NewNode& n
     inode.nlink = 1;
     inode.set(Inode::kDense, inode.is_regular());
   }
+  return made;
+}
+
+Inode finish_inode(Context& context, const NewInode& made, const InodeRef& ref,
+                   const Timestamp& now) {
+  Inode inode = made.inode;
+  inode.id = ref.id;
+  inode.generation = ref.generation;
+  inode.atime = inode.mtime = inode.ctime = now;
+  if (!made.access_acl.empty()) store_acl(context, inode, false, made.access_acl);
+  if (!made.default_acl.empty()) store_acl(context, inode, true, made.default_acl);
   return inode;
+}
+
+Result<Inode> make_inode(Context& context, const Inode& parent, const NewNode& node, Slice slice) {
+  PAIRFS_ASSIGN(const NewInode made, plan_inode(context, parent, node));
+  PAIRFS_TRY(admit(context, node.resolved, kNewInodeBytes));
+  const InodeRef ref = new_inode_ref(context, slice, node.resolved);
+  return finish_inode(context, made, ref, node.resolved.now);
 }
 
 Result<EntryReply> run(Context& context, MakeNode& command) {

@@ -1,7 +1,8 @@
 // MakeLink and ReadLink (link(2), readlink(2)).
 //
 // * Directories cannot be linked (EPERM), nor an inode that has no name any more (ENOENT).
-// * EEXIST before EACCES, as for any new name; EMLINK at the limit; EXDEV to another volume.
+// * EEXIST before EACCES, as for any new name; EMLINK at the limit. An inode on
+//   another volume is linked by a transaction.
 // * Change time of the inode and times of the directory move.
 #include "node/executor/directories.h"
 #include "node/executor/operations/access_time.h"
@@ -14,6 +15,7 @@ namespace pairfs {
 Result<EntryReply> run(Context& context, MakeLink& command) {
   PAIRFS_ASSIGN(Inode parent, load_parent_for_new(context, command.parent, command.name,
                                                   command.credentials));
+  if (!context.owns(command.inode)) return Errno{kCrossVolume};
   PAIRFS_ASSIGN(Inode inode, load_inode(context, command.inode));
   if (inode.is_directory()) return Errno{EPERM};
   if (inode.nlink == 0) return Errno{ENOENT};

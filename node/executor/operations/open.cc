@@ -65,7 +65,8 @@ Result<OpenInodesReply> run(Context& context, DeclareOpens& command) {
   std::unordered_map<uint64_t, uint32_t> counts;
   for (size_t i = 0; i < command.inodes.size(); ++i) {
     const InodeRef& ref = command.inodes[i];
-    if (!load_inode(context, ref)) {
+    const auto inode = load_inode(context, ref);
+    if (!inode && inode.error() != kHeld) {
       reply.unknown.push_back(ref);
       continue;
     }

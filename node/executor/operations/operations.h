@@ -48,9 +48,11 @@ PAIRFS_OPERATION(UpdateAtime);
 PAIRFS_OPERATION(ExpireSession);
 PAIRFS_OPERATION(BeginEpoch);
 PAIRFS_OPERATION(ConsistencyPoint);
+PAIRFS_OPERATION(Prepare);
+PAIRFS_OPERATION(Decide);
+PAIRFS_OPERATION(Conclude);
+PAIRFS_OPERATION(ForgetTransaction);
+PAIRFS_OPERATION(ResolveTransaction);
 #undef PAIRFS_OPERATION
-
-// A command that turned out to have nothing to do, or must wait: it is not logged.
-inline constexpr int kNotLogged = 0x10000;  // never leaves the executor
 
 }  // namespace pairfs

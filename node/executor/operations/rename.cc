@@ -9,8 +9,12 @@
 //   RENAME_WHITEOUT: EINVAL.
 // * Times of both directories and change times of the inodes move; "..", and so the parents' link
 //   counts, follow a directory.
+// * What concerns other volumes goes by a transaction; there is no RENAME_EXCHANGE of that kind
+//   between two directories (EXDEV).
 #include <fcntl.h>
 #include <linux/fs.h>
+
+#include <algorithm>
 
 #include "node/executor/directories.h"
 #include "node/executor/inodes.h"
@@ -30,39 +34,76 @@ struct Parents {
 };
 
 Result<Parents> load_parents(const Context& context, const Rename& command) {
-  PAIRFS_ASSIGN(Inode from, load_directory(context, command.parent));
-  Parents parents{std::move(from), std::nullopt};
-  if (command.new_parent != command.parent) {
-    PAIRFS_ASSIGN(Inode to, load_directory(context, command.new_parent));
-    parents.other = std::move(to);
+  PAIRFS_ASSIGN(Inode to, load_directory(context, command.new_parent));
+  if (command.new_parent == command.parent) return Parents{std::move(to), std::nullopt};
+  if (!context.owns(command.parent)) {
+    const bool exchange = (command.flags & RENAME_EXCHANGE) != 0;
+    return Errno{exchange ? EXDEV : kCrossVolume};
   }
-  return parents;
+  PAIRFS_ASSIGN(Inode from, load_directory(context, command.parent));
+  return Parents{std::move(from), std::move(to)};
 }
 
-// True when `directory` is `ancestor` or lies below it.
-Result<bool> is_below(const Context& context, InodeRef directory, const InodeRef& ancestor) {
+// Where a directory lies, as far as this volume can tell: below `what`, elsewhere for sure, or
+// unknown, because the way up leaves the volume.
+enum class Below { kYes, kNo, kUnknown };
+
+// The way up from `directory`: each step is shown to `visit`, which ends it by returning true. Gives
+// false when it ended at the root, kCrossVolume when it leaves the volume.
+template <class Visit>
+Result<bool> walk_up(const Context& context, InodeRef directory, Visit&& visit) {
   constexpr int kDepthMax = 100'000;  // a circle would be a broken volume
   for (int depth = 0; depth < kDepthMax; ++depth) {
-    if (directory == ancestor) return true;
+    if (visit(directory)) return true;
     if (directory.id == kRootInode.id) return false;
-    if (!context.owns(directory)) return false;
+    if (!context.owns(directory)) return Errno{kCrossVolume};
     PAIRFS_ASSIGN(const Inode inode, load_inode(context, directory));
     directory = inode.parent;
   }
   return Errno{ELOOP};
 }
 
+// A way up that leaves the volume is good enough if it passes an ancestor of `beside`, the moved
+// directory's old parent, on this volume: then what moves stays below that ancestor, and nothing
+// that other volumes do at the same time can close a circle through it. (A circle needs a directory
+// above that ancestor to move below it, whose own walk would pass here.)
+Result<Below> is_below(const Context& context, const InodeRef& directory, const InodeRef& what,
+                       const InodeRef& beside) {
+  std::vector<InodeRef> way;
+  const auto met = walk_up(context, directory, [&](const InodeRef& step) {
+    way.push_back(step);
+    return step == what;
+  });
+  if (met) return *met ? Below::kYes : Below::kNo;
+  if (met.error() != kCrossVolume) return met.failure();
+  way.pop_back();  // it is not on this volume
+  const auto common = walk_up(context, beside, [&](const InodeRef& step) {
+    return std::find(way.begin(), way.end(), step) != way.end();
+  });
+  if (common) return Below::kNo;
+  if (common.error() != kCrossVolume) return common.failure();
+  return Below::kUnknown;
+}
+
+// A directory may not move below itself; nor while a transaction relies on where directories are.
 Status check_no_circle(const Context& context, Parents& parents, const Inode& source,
                        const std::optional<Inode>& target, bool exchange) {
   if (parents.same()) return success();
-  if (source.is_directory()) {
-    PAIRFS_ASSIGN(const bool below, is_below(context, parents.to().ref(), source.ref()));
-    if (below) return Errno{EINVAL};
-  }
-  if (target && target->is_directory()) {
-    PAIRFS_ASSIGN(const bool below, is_below(context, parents.from.ref(), target->ref()));
-    if (below) return Errno{exchange ? EINVAL : ENOTEMPTY};
-  }
+  const auto check = [&](const Inode& moved, Inode& old_parent, Inode& new_parent,
+                         int error) -> Status {
+    PAIRFS_TRY(context.check_not_frozen());
+    PAIRFS_ASSIGN(const Below below,
+                  is_below(context, new_parent.ref(), moved.ref(), old_parent.ref()));
+    if (below == Below::kYes) return Errno{error};
+    if (below == Below::kUnknown) return Errno{exchange ? EXDEV : kCrossVolume};
+    return success();
+  };
+  Inode& from = parents.from;
+  Inode& to = parents.to();
+  if (source.is_directory()) PAIRFS_TRY(check(source, from, to, EINVAL));
+  if (!target || !target->is_directory()) return success();
+  if (exchange) return check(*target, to, from, EINVAL);
+  // Only an empty directory may be replaced, so one that the source is in is refused anyhow.
   return success();
 }
 
@@ -81,6 +122,23 @@ Status check_permissions(const Context& context, Parents& parents, const Inode& 
   if (source.is_directory()) PAIRFS_TRY(check_access(context, source, who, W_OK));
   if (exchange && target->is_directory()) PAIRFS_TRY(check_access(context, *target, who, W_OK));
   return success();
+}
+
+// Renames within one directory, of inodes that other volumes have: only the entries change, unless
+// the sticky bit asks for the inodes' owners or an inode loses its name.
+Result<Empty> rename_entries(Context& context, const Rename& command, Inode& directory,
+                             const EntryRow& entry, const Result<EntryRow>& target) {
+  PAIRFS_TRY(check_access(context, directory, command.credentials, W_OK | X_OK));
+  if (target) {
+    retarget_entry(context, directory, command.name, entry, target->inode, target->type);
+    retarget_entry(context, directory, command.new_name, *target, entry.inode, entry.type);
+  } else {
+    remove_entry(context, directory, command.name, entry);
+    add_entry(context, directory, command.new_name, entry.inode, entry.type);
+  }
+  touch_directory(directory, command.resolved.now);
+  store_inode(context, directory);
+  return Empty{};
 }
 
 // The directory `child` hangs below `to` from now on.
@@ -113,6 +171,12 @@ Result<Empty> run(Context& context, Rename& command) {
   if (!target_entry && exchange) return Errno{ENOENT};
   if (target_entry && target_entry->inode == entry.inode) return Empty{};
 
+  if (!context.owns(entry.inode) || (target_entry && !context.owns(target_entry->inode))) {
+    const bool entries_only = parents.same() && (!target_entry || exchange) &&
+                              !is_owner_only(from, command.credentials);
+    if (entries_only) return rename_entries(context, command, from, entry, target_entry);
+    return Errno{exchange ? EXDEV : kCrossVolume};
+  }
   PAIRFS_ASSIGN(Inode source, load_inode(context, entry.inode));
   std::optional<Inode> target;
   if (target_entry) {
@@ -120,8 +184,10 @@ Result<Empty> run(Context& context, Rename& command) {
   }
   PAIRFS_TRY(check_no_circle(context, parents, source, target, exchange));
   PAIRFS_TRY(check_permissions(context, parents, source, target, command, exchange));
-  if (target && !exchange && target->is_directory() && target->entries != 0)
-    return Errno{ENOTEMPTY};
+  if (target && !exchange && target->is_directory()) {
+    if (target->entries != 0) return Errno{ENOTEMPTY};
+    PAIRFS_TRY(context.check_not_pinned(*target));
+  }
   const bool parent_gains = !parents.same() && source.is_directory() &&
                             !(target && target->is_directory());
   if (parent_gains && to.nlink >= kLinksMax) return Errno{EMLINK};

@@ -1,0 +1,244 @@
+// Several volumes with their executors and coordinators, and a network between them that delays,
+// loses and repeats messages, all from one seed. A volume can be taken over at any moment: its log
+// is replayed into an empty store, and a new executor and coordinator go on. A client sends its
+// request again until it is answered.
+#pragma once
+
+#include <functional>
+#include <queue>
+#include <random>
+
+#include "node/executor/coordinator.h"
+#include "test/unit/executor/volume_harness.h"
+
+namespace pairfs::test {
+
+class ClusterHarness {
+ public:
+  struct Faults {
+    int lost_percent = 0;
+    int repeated_percent = 0;
+    int max_delay_ms = 3;
+  };
+  static constexpr SessionId kFirstClient = 100;
+
+  ClusterHarness(uint16_t volumes, int clients, uint64_t seed, Faults faults)
+      : random_(seed), faults_(faults) {
+    for (uint16_t i = 0; i < volumes; ++i)
+      map_.slices.push_back({static_cast<Slice>(i * 100), i + 1 == volumes ? 1000U : 100U,
+                             {static_cast<uint16_t>(i + 1), 0}});
+    for (uint16_t i = 0; i < volumes; ++i) {
+      auto& node = nodes_.emplace_back(std::make_unique<Node>());
+      node->volume = std::make_unique<VolumeHarness>(map_, map_.slices[i].volume);
+      node->volume->config.session_timeout = std::chrono::hours(1000);
+      for (int c = 0; c < clients; ++c)
+        open_session(*node->volume, map_.slices[i].first, kFirstClient + static_cast<uint64_t>(c));
+      renew_coordinator(*node);
+    }
+    for (int c = 0; c < clients; ++c) slot_sequence_[kFirstClient + static_cast<uint64_t>(c)] = 1000;
+  }
+
+  // ---- clients ----
+  using Done = std::function<void(int error, const Bytes& reply)>;
+  // Sends the command again and again until it has an outcome.
+  template <class C>
+  void send(SessionId session, const C& command, Done done) {
+    RequestId request{session, kUnslotted, ++slot_sequence_[session]};
+    if (C::kKind == Kind::kMutation) request.slot = 1;
+    auto call = std::make_shared<Call>();
+    call->input = {C::kOp, request, slice_of(command), SharedBytes::from(encode(command)), {}};
+    call->done = std::move(done);
+    try_call(call);
+  }
+  template <class C>
+  Answer<C> send_and_wait(const C& command, SessionId session = kFirstClient) {
+    Answer<C> answer;
+    bool finished = false;
+    send(session, command, [&](int error, const Bytes& reply) {
+      finished = true;
+      answer.error = error;
+      if (error == 0) answer.reply = *decode<typename C::Reply>(reply);
+    });
+    const Instant limit = now_ + std::chrono::seconds(120);
+    while (!finished && now_ < limit) step();
+    REQUIRE(finished);
+    return answer;
+  }
+
+  // ---- time ----
+  void step() {
+    REQUIRE(!events_.empty());
+    Event event = events_.top();
+    events_.pop();
+    now_ = std::max(now_, event.at);
+    event.what();
+  }
+  void run_for(Duration time) {
+    const Instant until = now_ + time;
+    while (!events_.empty() && events_.top().at <= until) step();
+    now_ = until;
+  }
+  void set_faults(Faults faults) { faults_ = faults; }
+  uint64_t below(uint64_t limit) { return random_() % limit; }
+
+  void take_over(size_t index) {
+    Node& node = *nodes_[index];
+    ++node.life;
+    node.waiting.clear();
+    ++node.volume->config.epoch;
+    node.volume->now = now_;
+    node.volume->check_replay(true);
+    for (const auto& session : node.volume->executor->sessions())
+      node.volume->send(DeclareOpens{.slice = map_.slices[index].first}, session.id);
+    node.volume->run_follow_ups();
+    renew_coordinator(node);
+  }
+  VolumeHarness& volume(size_t index) { return *nodes_[index]->volume; }
+  size_t volumes() const { return nodes_.size(); }
+  size_t index_of(Slice slice) const { return map_.volume_of(slice).pair - 1U; }
+  bool has_open_transactions() {
+    for (auto& node : nodes_) {
+      const auto open = node->volume->executor->open_transactions();
+      if (!open.held.empty() || !open.decided.empty() || !node->coordinator->idle()) return true;
+    }
+    return false;
+  }
+
+ private:
+  struct Node {
+    std::unique_ptr<VolumeHarness> volume;
+    std::unique_ptr<TransactionCoordinator> coordinator;
+    std::map<RequestId, Done> waiting;
+    uint64_t life = 0;
+  };
+  struct Event {
+    Instant at;
+    uint64_t number;
+    std::function<void()> what;
+    bool operator<(const Event& other) const {
+      return std::pair(at, number) > std::pair(other.at, other.number);
+    }
+  };
+  struct Call {
+    CommandInput input;
+    Done done;
+    bool finished = false;
+  };
+  using OnOutcome = std::function<void(ReplyStatus, int, const Bytes&)>;
+
+  void open_session(VolumeHarness& volume, Slice slice, SessionId session) {
+    const OpenSession open{.slice = slice, .host = "h", .mount = "m"};
+    REQUIRE(volume.send_as(open, {session, 0, 1}).error == 0);
+  }
+  void at(Instant when, std::function<void()> what) {
+    events_.push({when, ++event_number_, std::move(what)});
+  }
+  // Calls `what` after a while; maybe never, maybe twice.
+  void over_network(const std::function<void()>& what) {
+    const int times = below(100) < static_cast<uint64_t>(faults_.lost_percent)       ? 0
+                      : below(100) < static_cast<uint64_t>(faults_.repeated_percent) ? 2
+                                                                                      : 1;
+    for (int i = 0; i < times; ++i)
+      at(now_ + std::chrono::microseconds(50 + below(1000 * static_cast<uint64_t>(
+                                                                faults_.max_delay_ms))),
+         what);
+  }
+
+  void try_call(const std::shared_ptr<Call>& call) {
+    if (call->finished) return;
+    const auto on_outcome = [this, call](ReplyStatus status, int error, const Bytes& reply) {
+      if (call->finished || status == ReplyStatus::kBusy) return;
+      REQUIRE(status == ReplyStatus::kOutcome);
+      call->finished = true;
+      call->done(error, reply);
+    };
+    over_network([this, call, on_outcome] { execute(index_of(call->input.slice), call->input,
+                                                    on_outcome); });
+    at(now_ + std::chrono::milliseconds(20 + below(30)), [this, call] { try_call(call); });
+  }
+
+  void execute(size_t index, const CommandInput& input, const OnOutcome& on_outcome) {
+    Node& node = *nodes_[index];
+    node.volume->now = now_;
+    const Executed out = node.volume->execute(input);
+    if (out.cross_volume) {
+      node.waiting[input.request] = [on_outcome](int error, const Bytes& reply) {
+        on_outcome(ReplyStatus::kOutcome, error, reply);
+      };
+      perform(index, node.coordinator->step(BeginTransaction{input, out.reply}, now_));
+      return;
+    }
+    const uint64_t life = node.life;
+    over_network([this, index, life, out_status = out.status, error = out.error, reply = out.reply,
+                  on_outcome] {
+      // What an executor did not answer before it was deposed is never answered by it.
+      if (nodes_[index]->life == life) on_outcome(out_status, error, reply);
+    });
+  }
+
+  void perform(size_t index, const TransactionCoordinator::Effects& effects) {
+    Node& node = *nodes_[index];
+    const uint64_t life = node.life;
+    for (const auto& out : effects.send) {
+      over_network([this, index, life, out] {
+        execute(index_of(out.input.slice), out.input,
+                [this, index, life, tag = out.tag](ReplyStatus status, int error,
+                                                   const Bytes& reply) {
+                  Node& self = *nodes_[index];
+                  if (self.life != life) return;
+                  perform(index, self.coordinator->step(
+                                     CommandAnswered{tag, status, error, reply}, now_));
+                });
+      });
+    }
+    for (const CommandInput& input : effects.answer) {
+      const Executed again = node.volume->execute(input);
+      const auto waiting = node.waiting.find(input.request);
+      if (again.cross_volume) {
+        perform(index, node.coordinator->step(BeginTransaction{input, again.reply}, now_));
+        continue;
+      }
+      if (waiting == node.waiting.end()) continue;
+      if (again.status != ReplyStatus::kOutcome) {
+        node.waiting.erase(waiting);  // the client asks again
+        continue;
+      }
+      const Done done = std::move(waiting->second);
+      node.waiting.erase(waiting);
+      over_network([done, error = again.error, reply = again.reply] { done(error, reply); });
+    }
+    if (effects.wake_at != Instant::max())
+      at(effects.wake_at, [this, index, life] { tick(index, life); });
+  }
+
+  void tick(size_t index, uint64_t life) {
+    Node& node = *nodes_[index];
+    if (node.life != life) return;
+    perform(index, node.coordinator->step(
+                       TransactionTick{node.volume->executor->open_transactions()}, now_));
+  }
+  void tick_often(size_t index, uint64_t life) {
+    if (nodes_[index]->life != life) return;
+    tick(index, life);
+    at(now_ + std::chrono::milliseconds(200), [this, index, life] { tick_often(index, life); });
+  }
+
+  void renew_coordinator(Node& node) {
+    node.coordinator = std::make_unique<TransactionCoordinator>(TransactionCoordinator::Config{
+        node.volume->config.volume, node.volume->config.epoch, map_, random_()});
+    const size_t index = node.volume->config.volume.pair - 1U;
+    const uint64_t life = node.life;
+    at(now_, [this, index, life] { tick_often(index, life); });
+  }
+
+  std::mt19937_64 random_;
+  Faults faults_;
+  ClusterMap map_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::priority_queue<Event> events_;
+  uint64_t event_number_ = 0;
+  Instant now_{std::chrono::seconds(1000)};
+  std::map<SessionId, uint64_t> slot_sequence_;
+};
+
+}  // namespace pairfs::test
