@@ -144,8 +144,12 @@ class VolumeExecutor final : public Executor {
   void perform(Context& context, C& command, Sequence sequence) {
     Executed& out = context.out;
     auto result = run(context, command);
+    if (result.error() == kCrossVolume && !config_.transactions) result = Errno{EXDEV};
     out.error = result.error();
-    if (result) out.reply = encode(*result);
+    if (result)
+      out.reply = encode(*result);
+    else if (out.error != kCrossVolume)
+      out.reply.clear();
     if (out.error >= kNotLogged) return leave(context);
     if constexpr (C::kKind != Kind::kRead) {
       if (context.unlogged) return;

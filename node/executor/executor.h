@@ -53,6 +53,9 @@ struct ExecutorConfig {
   // Placement of directories near the root; fixed for the executor's life.
   ClusterMap map;
   Duration session_timeout = std::chrono::seconds(60);
+  // The shell drives a TransactionCoordinator. Without one nothing is placed on other volumes, and
+  // what concerns them is refused with EXDEV.
+  bool transactions = false;
 };
 
 // How full a volume is, 0 to 1: what the placement of new directories goes by.

@@ -33,8 +33,11 @@ Result<EntryReply> run(Context& context, MakeDirectory& command) {
   if (parent.nlink >= kLinksMax) return Errno{EMLINK};
   const NewNode node{command.name, S_IFDIR | (command.mode & (0777U | S_ISVTX)),
                      command.umask, 0, command.credentials, command.resolved};
-  const Slice slice = context.replaying ? command.resolved.inode.slice()
-                                        : place_directory(context, parent, command.name);
+  Slice slice = parent.ref().slice();
+  if (context.replaying)
+    slice = command.resolved.inode.slice();
+  else if (context.config.transactions)
+    slice = place_directory(context, parent, command.name);
   if (!context.replaying && !context.owns(slice)) {
     PAIRFS_ASSIGN(const NewInode made, plan_inode(context, parent, node));
     context.out.reply = encode(part_to_make(made, slice));

@@ -53,6 +53,7 @@ class VolumeHarness {
   explicit VolumeHarness(ClusterMap map = map_of_one_volume(), VolumeId volume = {1, 0}) {
     config.volume = volume;
     config.epoch = 1;
+    config.transactions = true;
     config.map = std::move(map);
     store = open_memory_store(disk, 1, {});
     executor = make_executor(config, *store);
