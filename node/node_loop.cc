@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kHistoryMax = 1000;
 constexpr int kWorkerThreads = 8;
+constexpr auto kAskUsesPeriod = std::chrono::seconds(5);
 constexpr int kMessagesPerWakeUp = 1024;  // then timers and answers get their turn
 
 // Seconds of the day's clock above random bits, so that a later life has the higher number.
@@ -42,7 +43,8 @@ NodeLoop::NodeLoop(NodeConfig config, StopSignal& stop)
       incarnation_(make_incarnation()),
       map_(make_map_client(context_, config_.map_endpoints, config_.cluster_id)),
       workers_(kWorkerThreads),
-      ready_file_(config_.ready_file) {}
+      ready_file_(config_.ready_file),
+      peers_(context_, config_.name, config_.cluster_id, incarnation_) {}
 
 NodeLoop::~NodeLoop() = default;
 
@@ -73,12 +75,15 @@ int NodeLoop::run() {
         log_info(up ? "link.up" : "link.down", "partner={}", link_out_->endpoint());
         for (auto& [id, volume] : volumes_) volume->on_link(up);
       }
+      peers_.step(now());
+      run_local_commands();
+      ask_volume_uses();
       for (auto& [id, volume] : volumes_) volume->flush();
     } catch (const LogFailure& failure) {
       fail_stop(failure.what());
       break;
     }
-    Instant wake = map_->next_wake();
+    Instant wake = local_commands_.empty() ? map_->next_wake() : now();
     for (auto& [id, volume] : volumes_) wake = std::min(wake, volume->next_wake());
     poller_.wait(std::max(Duration(0), wake - now()));
   }
@@ -171,6 +176,7 @@ void NodeLoop::on_map_change() {
       cluster_version_ = entry->version;
     }
   }
+  peers_.set_cluster(cluster_, poller_);
   for (auto& [id, volume] : volumes_) {
     if (const MapEntry* entry = map_->find(volume_key(id)))
       if (const auto record = decode<VolumeRecord>(entry->value))
@@ -218,6 +224,49 @@ void NodeLoop::drain_clients() {
     volume->on_request(std::move(message->envelope), header,
                        message->head.part(at, head->body.size()), std::move(message->bulk));
   }
+}
+
+void NodeLoop::send_command(VolumeId, const CommandInput& input,
+                            std::function<void(const PeerLinks::Answer&)> done) {
+  const VolumeId to = cluster_.volume_of(input.slice);
+  const MapEntry* entry = map_->find(volume_key(to));
+  const auto record = entry == nullptr ? std::nullopt : decode<VolumeRecord>(entry->value);
+  if (!record) return;
+  if (record->executor.name == config_.name) {
+    local_commands_.push_back({to, input, std::move(done)});
+    return;
+  }
+  peers_.send(record->executor.name, to, record->epoch, input, std::move(done), now());
+}
+
+void NodeLoop::run_local_commands() {
+  // Their answers may bring new ones, which wait for the next turn.
+  std::deque<LocalCommand> commands = std::move(local_commands_);
+  local_commands_.clear();
+  for (LocalCommand& command : commands)
+    if (VolumeRuntime* volume = find_volume(command.to))
+      volume->on_local_command(command.input, std::move(command.done));
+}
+
+// Where new directories go depends on how full the volumes are.
+void NodeLoop::ask_volume_uses() {
+  if (now() < ask_uses_at_) return;
+  ask_uses_at_ = now() + kAskUsesPeriod;
+  for (const SliceRange& range : cluster_.slices) {
+    StatFs question;
+    question.slice = range.first;
+    const CommandInput input{StatFs::kOp, {0, kUnslotted, 0}, range.first,
+                             SharedBytes::from(encode(question)), {}};
+    send_command({}, input, [this, id = range.volume](const PeerLinks::Answer& answer) {
+      const auto space = decode<StatFsReply>(answer.reply);
+      if (answer.status != ReplyStatus::kOutcome || answer.error != 0 || !space) return;
+      const double capacity = static_cast<double>(std::max<uint64_t>(space->capacity_bytes, 1));
+      volume_uses_[id] = 1.0 - static_cast<double>(space->available_bytes) / capacity;
+    });
+  }
+  std::vector<VolumeUse> uses;
+  for (const auto& [id, fraction] : volume_uses_) uses.push_back({id, fraction});
+  for (auto& [id, volume] : volumes_) volume->set_volume_uses(uses);
 }
 
 void NodeLoop::drain_link() {

@@ -37,6 +37,8 @@ class NodeLoop final : public NodeServices {
   void reply(const std::vector<Bytes>& envelope, const MessageHeader& header, BytesView body,
              const SharedBytes& bulk) override;
   void run_on_worker(std::function<void()> work, std::function<void()> done) override;
+  void send_command(VolumeId from, const CommandInput& input,
+                    std::function<void(const PeerLinks::Answer&)> done) override;
   void note_event(VolumeId volume, Epoch epoch, const std::string& what) override;
   void fail_stop(const std::string& why) override;
 
@@ -46,6 +48,8 @@ class NodeLoop final : public NodeServices {
   void on_map_change();
   void drain_clients();
   void drain_link();
+  void run_local_commands();
+  void ask_volume_uses();
   void on_admin(const Message& message, const ParsedHead& head);
   nlohmann::json status() const;
   VolumeRuntime* find_volume(VolumeId id);
@@ -63,6 +67,15 @@ class NodeLoop final : public NodeServices {
   std::optional<Socket> link_out_;
   Poller poller_;
   ReadyFile ready_file_;
+  PeerLinks peers_;
+  struct LocalCommand {
+    VolumeId to;
+    CommandInput input;
+    std::function<void(const PeerLinks::Answer&)> done;
+  };
+  std::deque<LocalCommand> local_commands_;  // between two volumes that this node executes
+  std::map<VolumeId, double> volume_uses_;
+  Instant ask_uses_at_{};
   std::map<VolumeId, std::unique_ptr<VolumeRuntime>> volumes_;
   struct HistoryEntry {
     Timestamp at;

@@ -10,6 +10,7 @@ namespace pairfs {
 namespace {
 constexpr uint64_t kTailMaxBytes = 8 << 20;
 constexpr auto kHousekeeping = std::chrono::milliseconds(200);
+constexpr auto kTransactionsPeriod = std::chrono::milliseconds(200);
 }  // namespace
 
 VolumeRuntime::VolumeRuntime(VolumeRuntimeConfig config, NodeServices& services)
@@ -160,6 +161,10 @@ void VolumeRuntime::do_open(Epoch epoch) {
         }
         store_ = std::move(opening->store);
         executor_ = std::move(opening->executor);
+        coordinator_ = std::make_unique<TransactionCoordinator>(TransactionCoordinator::Config{
+            config_.pair.volume, core_.epoch(), services_.cluster(),
+            config_.pair.self.incarnation ^ config_.pair.volume.packed()});
+        transactions_at_ = services_.now();
         began_serving_ = false;
         last_checkpoint_ = services_.now();
         bytes_since_checkpoint_ = log_->last() > 0 ? 1 : 0;
@@ -173,14 +178,16 @@ void VolumeRuntime::do_open(Epoch epoch) {
 
 void VolumeRuntime::do_close() {
   ++life_;
-  for (const auto& pending : pending_) {
-    if (pending->done) pending->done(false);
-    // No answer: the client asks again and the new executor knows what became of it.
-  }
+  // No answer to clients: they ask again, and the new executor knows what became of it.
+  const auto dropped = std::move(pending_);
   pending_.clear();
   by_request_.clear();
   parked_.clear();
+  for (const auto& pending : dropped)
+    if (pending->done) pending->done({ReplyStatus::kNotExecutor, 0, {}});
   // A checkpoint that a worker is still writing keeps what it needs; late results are dropped.
+  coordinator_.reset();
+  coordinator_wake_ = Instant::max();
   executor_.reset();
   store_.reset();
   checkpointing_ = false;
@@ -264,16 +271,22 @@ void VolumeRuntime::answer_status(const std::vector<Bytes>& envelope, const Mess
   services_.reply(envelope, header, {}, {});
 }
 
+// True: a command cannot be executed here and now, for the reason in `status`.
+bool VolumeRuntime::refuse(ReplyStatus* status) const {
+  if (core_.record().executor.name != config_.pair.self.name || executor_ == nullptr) {
+    *status = core_.role() == PairCore::Role::kOpening ? ReplyStatus::kBusy
+                                                       : ReplyStatus::kNotExecutor;
+    return true;
+  }
+  *status = ReplyStatus::kBusy;
+  return !core_.may_execute();
+}
+
 void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader& header,
                                SharedBytes body, SharedBytes bulk) {
-  if (core_.record().executor.name != config_.pair.self.name || executor_ == nullptr) {
-    answer_status(envelope, header,
-                  core_.role() == PairCore::Role::kOpening ? ReplyStatus::kBusy
-                                                           : ReplyStatus::kNotExecutor);
-    return;
-  }
-  if (!core_.may_execute()) {
-    answer_status(envelope, header, ReplyStatus::kBusy);
+  ReplyStatus status{};
+  if (refuse(&status)) {
+    answer_status(envelope, header, status);
     return;
   }
   begin_serving();
@@ -286,8 +299,26 @@ void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader&
       return;
     }
   }
-  execute(std::move(envelope), header,
+  auto pending = std::make_shared<Pending>();
+  pending->envelope = std::move(envelope);
+  pending->header = header;
+  execute(std::move(pending),
           {header.op, header.request, header.slice, std::move(body), std::move(bulk)});
+}
+
+void VolumeRuntime::on_local_command(const CommandInput& input,
+                                     std::function<void(const PeerLinks::Answer&)> done) {
+  ReplyStatus status{};
+  if (refuse(&status)) {
+    done({status, 0, {}});
+    return;
+  }
+  begin_serving();
+  auto pending = std::make_shared<Pending>();
+  pending->header.op = input.op;
+  pending->header.request = input.request;
+  pending->done = std::move(done);
+  execute(std::move(pending), input);
 }
 
 // Session timers start anew with this executor, before anything could expire a session.
@@ -297,16 +328,13 @@ void VolumeRuntime::begin_serving() {
   executor_->begin_serving(services_.now());
 }
 
-void VolumeRuntime::execute(std::vector<Bytes> envelope, const MessageHeader& header,
-                            const CommandInput& input) {
+void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput& input) {
   const Instant begin = services_.now();
   Executed executed =
       executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
-  auto pending = std::make_shared<Pending>();
-  pending->envelope = std::move(envelope);
-  pending->header = header;
-  if (executed.waiting) {
-    parked_[header.request] = std::move(pending);
+  if (executed.waiting || executed.cross_volume) {
+    parked_[input.request] = std::move(pending);
+    if (executed.cross_volume) coordinate(BeginTransaction{input, std::move(executed.reply)});
     return;
   }
   pending->header.status = executed.status;
@@ -384,7 +412,36 @@ void VolumeRuntime::run_follow_ups() {
     }
     const std::shared_ptr<Pending> parked = found->second;
     parked_.erase(found);
-    execute(std::move(parked->envelope), parked->header, input);
+    execute(parked, input);
+  }
+  const Instant now = services_.now();
+  if (now < std::min(coordinator_wake_, transactions_at_)) return;
+  TransactionTick tick;
+  if (now >= transactions_at_) {
+    transactions_at_ = now + kTransactionsPeriod;
+    tick.open = executor_->open_transactions();
+  }
+  coordinator_wake_ = Instant::max();
+  coordinate(tick);
+}
+
+void VolumeRuntime::coordinate(const CoordinatorEvent& event) {
+  TransactionCoordinator::Effects effects = coordinator_->step(event, services_.now());
+  coordinator_wake_ = std::min(coordinator_wake_, effects.wake_at);
+  for (const TransactionCoordinator::Outgoing& outgoing : effects.send) {
+    services_.send_command(
+        config_.pair.volume, outgoing.input,
+        [this, tag = outgoing.tag, life = life_](const PeerLinks::Answer& answer) {
+          if (life != life_ || coordinator_ == nullptr) return;  // another executor's business now
+          coordinate(CommandAnswered{tag, answer.status, answer.error, answer.reply});
+        });
+  }
+  for (const CommandInput& input : effects.answer) {
+    const auto found = parked_.find(input.request);
+    if (found == parked_.end()) continue;
+    const std::shared_ptr<Pending> parked = found->second;
+    parked_.erase(found);
+    execute(parked, input);
   }
 }
 
@@ -396,7 +453,9 @@ void VolumeRuntime::sync(std::function<void(bool)> done) {
   auto pending = std::make_shared<Pending>();
   pending->gate = log_->last();
   pending->durable = true;
-  pending->done = std::move(done);
+  pending->done = [done = std::move(done)](const PeerLinks::Answer& answer) {
+    done(answer.status == ReplyStatus::kOutcome);
+  };
   pending_.push_back(std::move(pending));
   want_durable_ = true;
 }
@@ -405,25 +464,30 @@ void VolumeRuntime::release_answers() {
   if (pending_.empty()) return;
   const Instant now = services_.now();
   // Answers that cannot go yet stay, in their order; later ones may overtake them.
-  std::deque<std::shared_ptr<Pending>> kept;
-  for (auto& pending : pending_) {
+  // An answer to a transaction may make new ones, so that the list is taken first.
+  std::deque<std::shared_ptr<Pending>> kept, waiting = std::move(pending_);
+  pending_.clear();
+  for (auto& pending : waiting) {
     if (pending->fetching ||
         !core_.may_answer(pending->gate, pending->read, pending->durable, now)) {
       kept.push_back(std::move(pending));
       continue;
     }
     if (pending->done) {
-      pending->done(true);
+      pending->done({pending->header.status, pending->header.error, std::move(pending->body)});
       continue;
     }
     by_request_.erase(pending->header.request);
     pending->header.epoch = core_.epoch();
     services_.reply(pending->envelope, pending->header, pending->body, pending->bulk);
   }
+  kept.insert(kept.end(), std::make_move_iterator(pending_.begin()),
+              std::make_move_iterator(pending_.end()));
   pending_ = std::move(kept);
 }
 
 void VolumeRuntime::flush() {
+  release_answers();
   const Instant now = services_.now();
   run_follow_ups();
   if (appended_) {

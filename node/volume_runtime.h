@@ -10,9 +10,11 @@
 
 #include "common/header.h"
 #include "common/transport.h"
+#include "node/executor/coordinator.h"
 #include "node/executor/executor.h"
 #include "node/log/command_log.h"
 #include "node/pair/pair_core.h"
+#include "node/peer_links.h"
 #include "node/store/volume_store.h"
 
 namespace pairfs {
@@ -31,6 +33,10 @@ class NodeServices {
   virtual void reply(const std::vector<Bytes>& envelope, const MessageHeader& header,
                      BytesView body, const SharedBytes& bulk) = 0;
   virtual void run_on_worker(std::function<void()> work, std::function<void()> done) = 0;
+  // Passes a command of `from` to whoever executes the volume of input.slice, maybe this very node;
+  // `done` is called from the loop, or never (then it is sent again).
+  virtual void send_command(VolumeId from, const CommandInput& input,
+                            std::function<void(const PeerLinks::Answer&)> done) = 0;
   // An entry for the history of role changes.
   virtual void note_event(VolumeId volume, Epoch epoch, const std::string& what) = 0;
   // Nothing may be served any more: end the process.
@@ -54,6 +60,9 @@ class VolumeRuntime final : public LogView {
   // ---- events ----
   void on_request(std::vector<Bytes> envelope, const MessageHeader& header, SharedBytes body,
                   SharedBytes bulk);
+  // A command of another volume of this cluster that this node executes, too.
+  void on_local_command(const CommandInput& input,
+                        std::function<void(const PeerLinks::Answer&)> done);
   void on_link_message(const LinkMessage& message, const SharedBytes& records);
   void on_link(bool up);
   void on_record(const VolumeRecord& record, uint64_t version);
@@ -61,7 +70,9 @@ class VolumeRuntime final : public LogView {
   // Call at the end of every wake-up of the loop and at next_wake(): sends what was gathered,
   // answers what may be answered.
   void flush();
-  Instant next_wake() const { return std::min(core_.next_wake(), next_housekeeping_); }
+  Instant next_wake() const {
+    return std::min({core_.next_wake(), next_housekeeping_, coordinator_wake_});
+  }
 
   // ---- admin ----
   void hand_over();
@@ -73,6 +84,9 @@ class VolumeRuntime final : public LogView {
   const VolumeStore* store() const { return store_.get(); }
   const Executor* executor() const { return executor_.get(); }
   const StoreConfig& store_config() const { return config_.store; }
+  void set_volume_uses(const std::vector<VolumeUse>& uses) {
+    if (executor_ != nullptr) executor_->set_volume_uses(uses);
+  }
   bool has_executor() const { return executor_ != nullptr && core_.may_execute(); }
   Sequence checkpoint_sequence() const { return log_->newest_checkpoint().sequence; }
 
@@ -93,7 +107,8 @@ class VolumeRuntime final : public LogView {
     bool read = false;
     bool durable = false;
     bool fetching = false;  // a worker reads its data
-    std::function<void(bool)> done;  // instead of a client's answer
+    // Instead of a message: called once, with kNotExecutor when the volume is closed first.
+    std::function<void(const PeerLinks::Answer&)> done;
   };
   struct Opening;  // a volume being opened on a worker
 
@@ -106,7 +121,9 @@ class VolumeRuntime final : public LogView {
   void start_sync();
   SharedBytes records_for(Sequence first, Sequence last);
   void append(LogRecord record);
-  void execute(std::vector<Bytes> envelope, const MessageHeader& header, const CommandInput& input);
+  bool refuse(ReplyStatus* status) const;
+  void execute(std::shared_ptr<Pending> pending, const CommandInput& input);
+  void coordinate(const CoordinatorEvent& event);
   void execute_internal(const CommandInput& input);
   void begin_serving();
   void run_follow_ups();
@@ -124,6 +141,9 @@ class VolumeRuntime final : public LogView {
 
   std::unique_ptr<VolumeStore> store_;
   std::unique_ptr<Executor> executor_;
+  std::unique_ptr<TransactionCoordinator> coordinator_;
+  Instant coordinator_wake_ = Instant::max();
+  Instant transactions_at_{};  // when to look at open transactions next
   uint64_t life_ = 0;  // counts openings and closings, so that late worker results are known
   bool began_serving_ = false;
 
