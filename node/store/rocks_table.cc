@@ -226,6 +226,7 @@ rocksdb::Options make_options(rocksdb::Env* env, size_t block_cache_bytes) {
   options.max_bytes_for_level_base = 64 << 20;
   options.level_compaction_dynamic_level_bytes = true;
   options.max_background_jobs = 2;
+  options.compaction_readahead_size = 1 << 20;  // else every block is a read of its own
   options.avoid_flush_during_shutdown = true;
   options.avoid_flush_during_recovery = true;
   options.max_bgerror_resume_count = 0;  // the next consistency point resumes
