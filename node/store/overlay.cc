@@ -100,9 +100,8 @@ void Overlay::release_some(size_t count) {
     index_.erase(node.key());
   }
   while (count > 0 && !inodes_.empty()) {
-    const size_t pieces = inodes_.begin()->second.map().size();
-    inodes_.erase(inodes_.begin());
-    count -= std::min(count, pieces + 1);
+    count -= std::min(count, inodes_.begin()->second.release_some(count));
+    if (inodes_.begin()->second.map().empty()) inodes_.erase(inodes_.begin());
   }
 }
 

@@ -6,6 +6,7 @@ namespace pairfs {
 namespace {
 
 constexpr uint64_t kPieceOverheadBytes = 128;
+constexpr size_t kReleaseUnitBytes = 16 * 1024;  // as long to give back as a small piece
 
 using Kind = InodePieces::Kind;
 
@@ -152,6 +153,16 @@ void InodePieces::forget_holes() {
       ++it;
     }
   }
+}
+
+size_t InodePieces::release_some(size_t effort) {
+  size_t spent = 1;
+  while (!pieces_.empty() && spent < effort) {
+    spent += 1 + pieces_.begin()->second.bytes.size() / kReleaseUnitBytes;
+    pieces_.erase(pieces_.begin());
+  }
+  if (!pieces_.empty() && spent == 1) pieces_.erase(pieces_.begin());  // always some progress
+  return spent;
 }
 
 void InodePieces::visit(ByteRange range,

@@ -45,6 +45,8 @@ class InodePieces {
   void absorb(const InodePieces& newer);
   // When no layer lies below: forgets what is zeros and leaves its block a hole.
   void forget_holes();
+  // Frees pieces for about `effort`: one for a piece, and more for a large one. Gives what it took.
+  size_t release_some(size_t effort);
 
   // Calls on_piece(range, piece, offset in piece) and on_gap(range) for all of [from, to), in order.
   void visit(ByteRange range,

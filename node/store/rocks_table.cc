@@ -137,12 +137,14 @@ class RocksTable final : public RowTable {
     return RocksCursor::scan(*db_, from, to);
   }
 
-  std::unique_ptr<RowCursor> extents_around(BytesView, BytesView at) const override {
+  std::unique_ptr<RowCursor> extents_around(BytesView prefix, BytesView at) const override {
     rocksdb::ReadOptions options;
     options.prefix_same_as_start = true;
     std::unique_ptr<rocksdb::Iterator> iterator(db_->NewIterator(options));
-    iterator->SeekForPrev(slice(at));
-    if (!iterator->Valid() && iterator->status().ok()) iterator->Seek(slice(at));
+    // Nothing comes before block 0, and looking backwards costs several times as much.
+    const bool at_start = at.find_first_not_of('\0', prefix.size()) == BytesView::npos;
+    if (!at_start) iterator->SeekForPrev(slice(at));
+    if (at_start || (!iterator->Valid() && iterator->status().ok())) iterator->Seek(slice(at));
     return std::make_unique<RocksCursor>(std::move(iterator), BytesView());
   }
 
