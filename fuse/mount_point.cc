@@ -93,7 +93,8 @@ bool check_device(std::string* why) {
            "device (--device /dev/fuse --cap-add SYS_ADMIN)";
     return false;
   } else {
-    *why = fmt::format("cannot open /dev/fuse: {}", std::strerror(errno));
+    *why = fmt::format("cannot open /dev/fuse: {}{}", std::strerror(errno),
+                       errno == EACCES ? "; as root, let everyone use it: chmod 666 /dev/fuse" : "");
     return false;
   }
   if (is_root() || has_fusermount()) return true;
