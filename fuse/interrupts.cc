@@ -27,20 +27,28 @@ std::string read_proc(pid_t thread, const char* name) {
   return length > 0 ? std::string(text, static_cast<size_t>(length)) : std::string();
 }
 
-bool has_kill_in(const std::string& status, const char* field) {
+uint64_t mask_in(const std::string& status, const char* field) {
   const size_t at = status.find(field);
-  if (at == std::string::npos) return false;
-  const uint64_t mask = std::strtoull(status.c_str() + at + std::strlen(field), nullptr, 16);
-  return (mask >> (SIGKILL - 1) & 1) != 0;
+  if (at == std::string::npos) return 0;
+  return std::strtoull(status.c_str() + at + std::strlen(field), nullptr, 16);
 }
+
+constexpr uint64_t bit_of(int signal) { return uint64_t{1} << (signal - 1); }
+
+// Their default is not to end the process.
+constexpr uint64_t kHarmless = bit_of(SIGCHLD) | bit_of(SIGCONT) | bit_of(SIGSTOP) |
+                               bit_of(SIGTSTP) | bit_of(SIGTTIN) | bit_of(SIGTTOU) |
+                               bit_of(SIGURG) | bit_of(SIGWINCH);
 
 }  // namespace
 
 bool is_killed(pid_t thread) {
   if (thread <= 0) return false;
   const std::string status = read_proc(thread, "status");
-  return has_kill_in(status, "\nSigPnd:\t") || has_kill_in(status, "\nShdPnd:\t") ||
-         is_exiting(thread);
+  const uint64_t pending = mask_in(status, "\nSigPnd:\t") | mask_in(status, "\nShdPnd:\t");
+  const uint64_t survived = mask_in(status, "\nSigBlk:\t") | mask_in(status, "\nSigIgn:\t") |
+                            mask_in(status, "\nSigCgt:\t");
+  return (pending & ~survived & ~kHarmless) != 0 || is_exiting(thread);
 }
 
 bool is_exiting(pid_t thread) {

@@ -28,7 +28,9 @@ class Interrupts {
   Instant next_look_{};  // at once when in the past
 };
 
-// The thread has SIGKILL pending, itself or with its group. False when it is gone or out of sight.
+// A signal is pending, for the thread or its group, that will end it before it sees an errno:
+// SIGKILL, or another one that it neither catches, ignores nor blocks. False when it is gone or out
+// of sight. (A pending timer's signal keeps the kernel from turning SIGTERM into SIGKILL.)
 bool is_killed(pid_t thread);
 // The thread is on its way out (PF_EXITING): nobody reads an errno any more.
 bool is_exiting(pid_t thread);

@@ -46,6 +46,7 @@ class Mount {
   NodeTable nodes;
   FileHandles handles;
   Interrupts interrupts;
+  std::optional<Attributes> root_attributes;  // as last seen
 };
 
 struct stat to_stat(const Attributes& attributes);

@@ -7,8 +7,9 @@
 namespace pairfs {
 namespace {
 
-// `df` and file managers live on when the servers are gone.
-constexpr Duration kStatFsLimit = std::chrono::seconds(10);
+// df, umount and file managers live on when the servers are gone: statfs ends with EIO then, and
+// the root has the attributes that it had.
+constexpr Duration kAbsenceLimit = std::chrono::seconds(10);
 
 void get_attributes(fuse_req_t req, fuse_ino_t node, fuse_file_info*) {
   Mount& mount = Mount::of(req);
@@ -17,10 +18,20 @@ void get_attributes(fuse_req_t req, fuse_ino_t node, fuse_file_info*) {
   if (!inode) return;
   GetAttributes command;
   command.inode = *inode;
-  request->call<GetAttributes>(command, [request](Outcome<GetAttributes> outcome) {
-    if (outcome.ok()) request->attributes(to_stat(outcome.reply.attributes));
-    else request->error(outcome.error);
-  });
+  const bool root = *inode == kRootInode;
+  request->call<GetAttributes>(
+      command,
+      [&mount, request, root](Outcome<GetAttributes> outcome) {
+        if (outcome.ok()) {
+          if (root) mount.root_attributes = outcome.reply.attributes;
+          request->attributes(to_stat(outcome.reply.attributes));
+        } else if (root && outcome.error == EIO && mount.root_attributes) {
+          request->attributes(to_stat(*mount.root_attributes));
+        } else {
+          request->error(outcome.error);
+        }
+      },
+      {}, root ? std::optional(kAbsenceLimit) : std::nullopt);
 }
 
 void set_attributes(fuse_req_t req, fuse_ino_t node, struct stat* wanted, int to_set,
@@ -141,7 +152,7 @@ void stat_filesystem(fuse_req_t req, fuse_ino_t) {
           sum->total.inodes_free += outcome.reply.inodes_free;
           if (--sum->missing == 0) answer_sum(request, *sum);
         },
-        {}, kStatFsLimit);
+        {}, kAbsenceLimit);
   }
 }
 
