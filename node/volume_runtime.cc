@@ -120,7 +120,11 @@ void VolumeRuntime::do_open(Epoch epoch) {
   auto opening = std::make_shared<Opening>();
   const auto point = log_->newest_checkpoint();
   const StoreConfig store_config = config_.store;
-  const ExecutorConfig executor_config{config_.pair.volume, epoch, services_.cluster()};
+  ExecutorConfig executor_config;
+  executor_config.volume = config_.pair.volume;
+  executor_config.epoch = epoch;
+  executor_config.map = services_.cluster();
+  executor_config.transactions = true;
   const CommandLog* log = log_.get();  // nobody appends while the volume is being opened
   services_.run_on_worker(
       [=] {
@@ -499,6 +503,14 @@ void VolumeRuntime::flush() {
     feed(pair_event::WantDurable{});
   }
   if (now >= core_.next_wake()) feed(pair_event::Tick{});
+  if (!preparing_segment_ && log_->wants_spare()) {
+    preparing_segment_ = true;
+    services_.run_on_worker([prepare = log_->spare_maker()] { prepare(); },
+                            [this] {
+                              preparing_segment_ = false;
+                              log_->take_spare();
+                            });
+  }
   if (now >= next_housekeeping_ || checkpoint_wanted_ || bytes_since_checkpoint_ > 1 << 20) {
     next_housekeeping_ = now + kHousekeeping;
     consider_checkpoint();

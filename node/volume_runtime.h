@@ -162,6 +162,7 @@ class VolumeRuntime final : public LogView {
   uint64_t tail_bytes_ = 0;
 
   bool syncing_ = false, sync_again_ = false;
+  bool preparing_segment_ = false;
   std::deque<PairEvent> events_;
   bool feeding_ = false;
 

@@ -172,9 +172,33 @@ void CommandLog::start_segment() {
                          summary_.last + 1,  summary_.last_chain, config_.boot_id};
   const std::string path =
       fmt::format("{}/segment.{:020}", config_.directory, head.first_sequence);
-  segments_.push_back(SegmentFile::create(path, head, config_.segment_bytes));
+  if (spare_ != nullptr) {  // its head and name are synced with its first records
+    spare_->adopt(path, head);
+    segments_.push_back(std::move(spare_));
+    spare_.reset();
+    renamed_ = true;
+  } else {
+    segments_.push_back(SegmentFile::create(path, head, config_.segment_bytes));
+  }
   end_offset_ = kSegmentHeadBytes;
 }
+
+bool CommandLog::wants_spare() const {
+  return spare_ == nullptr && !segments_.empty() && !summary_.damaged &&
+         end_offset_ > segments_.back()->size_bytes / 2;
+}
+
+std::function<void()> CommandLog::spare_maker() const {
+  return [path = config_.directory + "/spare", size = config_.segment_bytes] {
+    try {
+      SegmentFile::preallocate(path, size);
+    } catch (const LogFailure&) {
+      ::unlink(path.c_str());  // a segment is made when it is needed, then, or fails there
+    }
+  };
+}
+
+void CommandLog::take_spare() { spare_ = SegmentFile::open_spare(config_.directory + "/spare"); }
 
 void CommandLog::write_pieces(const BytesView* pieces, size_t count, size_t total) {
   if (segments_.empty() || (end_offset_ + total > segments_.back()->size_bytes &&
@@ -266,11 +290,18 @@ Bytes CommandLog::read_encoded(Sequence first, Sequence last, size_t max_bytes,
 void CommandLog::SyncTicket::run() {
   for (const auto& file : files_)
     if (::fdatasync(file->fd) != 0) error_ = errno;
+  if (!directory_.empty()) {
+    const int fd = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || ::fsync(fd) != 0) error_ = errno;
+    if (fd >= 0) ::close(fd);
+  }
 }
 
 std::shared_ptr<CommandLog::SyncTicket> CommandLog::begin_sync() {
   auto ticket = std::make_shared<SyncTicket>();
   ticket->through_ = summary_.last;
+  if (renamed_) ticket->directory_ = config_.directory;
+  renamed_ = false;
   for (Sequence s = std::max(synced_, summary_.base) + 1; s <= summary_.last;) {
     const auto& file = index_[s - summary_.base - 1].file;
     ticket->files_.push_back(file);

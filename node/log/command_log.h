@@ -81,6 +81,7 @@ class CommandLog {
    private:
     friend class CommandLog;
     std::vector<std::shared_ptr<struct SegmentFile>> files_;
+    std::string directory_;  // to be synced too, when not empty: a spare got its name
     Sequence through_ = 0;
     int error_ = 0;
   };
@@ -88,6 +89,12 @@ class CommandLog {
   // Throws LogFailure when run() failed. synced() is then ticket->through().
   void finish_sync(const std::shared_ptr<SyncTicket>& ticket);
   Sequence synced() const { return synced_; }
+
+  // The next segment, made ahead by a worker so that append() need not wait for the disk: while
+  // wants_spare(), run spare_maker()'s function on a worker, then take_spare() on the loop.
+  bool wants_spare() const;
+  std::function<void()> spare_maker() const;
+  void take_spare();
 
   // Drops whole segments that hold only records up to `through`.
   void trim(Sequence through);
@@ -116,6 +123,8 @@ class CommandLog {
   std::deque<Index> index_;  // index_[i] is record base+1+i
   std::deque<std::shared_ptr<SegmentFile>> segments_;
   uint64_t end_offset_ = 0;  // in the newest segment
+  std::shared_ptr<SegmentFile> spare_;
+  bool renamed_ = false;  // a segment's name is not known to be on stable storage
   Sequence synced_ = 0;
   std::string foreign_;  // a segment that does not continue the one before
   std::vector<std::string> damaged_behind_;

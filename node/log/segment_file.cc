@@ -52,16 +52,35 @@ void sync_parent(const std::string& path) {
 
 }  // namespace
 
-std::shared_ptr<SegmentFile> SegmentFile::create(const std::string& path, const SegmentHead& head,
-                                                 uint64_t size_bytes) {
+void SegmentFile::preallocate(const std::string& path, uint64_t size_bytes) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) fail("create", path);
+  const int full = ::posix_fallocate(fd, 0, static_cast<off_t>(size_bytes));
+  const bool synced = full == 0 && ::fsync(fd) == 0;
+  ::close(fd);
+  if (full != 0) errno = full;
+  if (!synced) fail("preallocate", path);
+}
+
+std::shared_ptr<SegmentFile> SegmentFile::open_spare(const std::string& path) {
   auto file = std::make_shared<SegmentFile>();
-  file->head = head;
   file->path = path;
-  file->size_bytes = size_bytes;
-  file->fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file->fd < 0) fail("create", path);
-  if (::posix_fallocate(file->fd, 0, static_cast<off_t>(size_bytes)) != 0)
-    fail("preallocate", path);
+  file->fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file->fd < 0) return nullptr;
+  struct stat st{};
+  if (::fstat(file->fd, &st) != 0) fail("stat", path);
+  file->size_bytes = static_cast<uint64_t>(st.st_size);
+  return file;
+}
+
+void SegmentFile::adopt(const std::string& new_path, const SegmentHead& new_head) {
+  head = new_head;
+  write_head();
+  if (::rename(path.c_str(), new_path.c_str()) != 0) fail("rename", path);
+  path = new_path;
+}
+
+void SegmentFile::write_head() {
   HeadBytes bytes{};
   bytes.magic = kMagic;
   bytes.format_version = kFormatVersion;
@@ -75,7 +94,16 @@ std::shared_ptr<SegmentFile> SegmentFile::create(const std::string& path, const 
   Bytes block(kSegmentHeadBytes, '\0');
   std::memcpy(block.data(), &bytes, sizeof bytes);
   const BytesView piece = block;
-  file->write(0, &piece, 1);
+  write(0, &piece, 1);
+}
+
+std::shared_ptr<SegmentFile> SegmentFile::create(const std::string& path, const SegmentHead& head,
+                                                 uint64_t size_bytes) {
+  preallocate(path, size_bytes);
+  auto file = open_spare(path);
+  if (file == nullptr) fail("open", path);
+  file->head = head;
+  file->write_head();
   if (::fdatasync(file->fd) != 0) fail("sync", path);
   sync_parent(path);
   return file;

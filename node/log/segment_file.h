@@ -33,8 +33,15 @@ struct SegmentFile {
   // throws.
   static std::shared_ptr<SegmentFile> open(const std::string& path, uint64_t cluster_id,
                                            VolumeId volume);
+  // A file of that size with blocks of its own, synced. Any thread.
+  static void preallocate(const std::string& path, uint64_t size_bytes);
+  // nullptr when it is not there.
+  static std::shared_ptr<SegmentFile> open_spare(const std::string& path);
+  // Makes a spare the segment at `path`; neither head nor name is synced by this.
+  void adopt(const std::string& path, const SegmentHead& head);
   ~SegmentFile();
 
+  void write_head();
   // Short at the end of the file.
   Bytes read(uint64_t offset, size_t length) const;
   void write(uint64_t offset, const BytesView* pieces, size_t count);

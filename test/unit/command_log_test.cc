@@ -170,6 +170,26 @@ TEST_CASE("a reset log continues a given chain and forgets its own records") {
   CHECK(log.last() == 1001);
 }
 
+TEST_CASE("a segment made ahead is used, and its name and head are durable with its records") {
+  test::TemporaryDirectory dir;
+  {
+    CommandLog log(config_in(dir.path()));
+    while (!log.wants_spare()) append_some(log, 1);
+    log.spare_maker()();
+    log.take_spare();
+    CHECK_FALSE(log.wants_spare());
+    append_some(log, 100);
+    const auto ticket = log.begin_sync();
+    ticket->run();
+    log.finish_sync(ticket);
+    CHECK(log.synced() == log.last());
+    CHECK_FALSE(fs::exists(dir.file("spare")));
+  }
+  CommandLog log(config_in(dir.path()));
+  CHECK(log.last() > 100);
+  CHECK(bodies(log).size() == log.last());
+}
+
 TEST_CASE("another volume's log is refused") {
   test::TemporaryDirectory dir;
   { CommandLog log(config_in(dir.path())); append_some(log, 1); }
