@@ -64,6 +64,8 @@ class Supervisor {
     read_settings();
     for (Ward& ward : wards_) adopt(ward);
     for (;;) {
+      // Somebody removed the cluster: nothing is left to serve, and nothing could be started.
+      if (boost::system::error_code error; !fs::exists(cluster_.directory, error)) return stop();
       start_what_is_due();
       std::vector<pollfd> polled = {{signals, POLLIN, 0}};
       for (const Ward& ward : wards_) polled.push_back({ward.pidfd, POLLIN, 0});

@@ -79,18 +79,38 @@ Trouble make_mount_point(const fs::path& mount) {
   return refused("cannot make the mount point {}: {}", mount.string(), std::strerror(errno));
 }
 
-// Starts the supervisor, or tells the one that runs to look again. True when it is a new one.
-Outcome<bool> start_supervisor(const Cluster& cluster) {
+// What earlier lives left behind says nothing about those that start now.
+void forget_earlier_lives(const Cluster& cluster) {
+  std::vector<Daemon> all = cluster.daemons();
+  all.push_back(cluster.mount());
+  for (const Daemon& daemon : all)
+    if (!running(daemon)) {
+      ::unlink(daemon.last_exit().c_str());
+      ::unlink(daemon.ready_file().c_str());
+    }
+}
+
+// Starts the supervisor, or tells the one that runs to look again. Gives a new one's process.
+Outcome<std::optional<ProcessId>> start_supervisor(const Cluster& cluster) {
   if (const auto id = running_supervisor(cluster)) {
     send_signal(*id, SIGHUP);
-    return false;
+    return std::optional<ProcessId>();
   }
   boost::system::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
   auto pid = launch({self, {"supervise", "--dir", cluster.directory.string()},
                      cluster.supervisor_log(), true});
   if (!pid.ok()) return pid.problem();
-  return true;
+  const auto id = identify(*pid);
+  if (!id) return failed("the supervisor ended at once; its words are in {}", cluster.supervisor_log().string());
+  return id;
+}
+
+// What this command has started half is stopped again.
+void undo_start(const Cluster& cluster, const SupervisorSettings& settings, const ProcessId& supervisor) {
+  send_signal(supervisor, SIGTERM);
+  wait_gone({supervisor}, 100'000);
+  stop_all(cluster, settings, [](const std::string&) {});
 }
 
 void say_what_to_try(const Cluster& cluster, const SupervisorSettings& settings) {
@@ -134,16 +154,11 @@ int bring_up(const UpRequest& request) {
   if (Trouble trouble = make_mount_point(up->settings.mount)) return report(*trouble);
   if (Trouble trouble = write_mount_config(cluster, up->settings)) return report(*trouble);
   if (Trouble trouble = write_supervisor_settings(cluster, up->settings)) return report(*trouble);
+  forget_earlier_lives(cluster);
   auto fresh = start_supervisor(cluster);
   if (!fresh.ok()) return report(fresh.problem());
   if (Trouble trouble = wait_until_ready(cluster, up->settings)) {
-    if (*fresh) {
-      if (const auto id = running_supervisor(cluster)) {
-        send_signal(*id, SIGTERM);
-        wait_gone({*id}, 100'000);
-      }
-      stop_all(cluster, up->settings, [](const std::string&) {});
-    }
+    if (*fresh) undo_start(cluster, up->settings, **fresh);
     return report(*trouble);
   }
   say_what_to_try(cluster, up->settings);
