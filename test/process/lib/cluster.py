@@ -81,6 +81,7 @@ def mounted(path):
 class Cluster:
     def __init__(self, below="", pairs=1, routers=2):
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="pairfs-test-"))
+        self.top.chmod(0o755)  # tests run as other users too; state directories close themselves
         base = self.top / below
         base.mkdir(parents=True, exist_ok=True)
         self.dir = base / "var"
