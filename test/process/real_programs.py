@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Real programs on a mount of two pairs: tar, git, SQLite, rsync, fio, a build."""
-# time-limit: 900
+# time-limit: 3600
+# only-with: --all
 import os
 import subprocess
 import sys
