@@ -823,17 +823,8 @@ bool visit_command_type(uint16_t op, Visitor&& visitor) {
   return found;
 }
 // The command's name, for logs and metrics; "Unknown" when there is none.
-inline const char* command_name(uint16_t op) {
-  const char* name = "Unknown";
-  visit_command_type(op, [&]<class C>(std::type_identity<C>) { name = C::kName; });
-  return name;
-}
+const char* command_name(uint16_t op);
 // True when the partner logs it.
-inline bool is_logged(uint16_t op) {
-  bool logged = false;
-  visit_command_type(op,
-                     [&]<class C>(std::type_identity<C>) { logged = C::kKind != Kind::kRead; });
-  return logged;
-}
+bool is_logged(uint16_t op);
 
 }  // namespace pairfs

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +16,16 @@ namespace pairfs {
 namespace {
 
 constexpr size_t kPrintableMaxBytes = 256;
+
+spdlog::level::level_enum library_level(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug: return spdlog::level::debug;
+    case LogLevel::kInfo: return spdlog::level::info;
+    case LogLevel::kWarn: return spdlog::level::warn;
+    case LogLevel::kError: break;
+  }
+  return spdlog::level::err;
+}
 
 }  // namespace
 
@@ -50,6 +61,17 @@ bool start_logging(const LogSettings& settings, std::string* why) {
   logger->flush_on(spdlog::level::info);
   spdlog::set_default_logger(std::move(logger));
   return true;
+}
+
+bool log_enabled(LogLevel level) { return spdlog::should_log(library_level(level)); }
+
+void write_log(LogLevel level, const char* event, fmt::string_view format, fmt::format_args args) {
+  if (!log_enabled(level)) return;
+  spdlog::log(library_level(level), "{} {}", event, fmt::vformat(format, args));
+}
+
+void silence_logging(bool silent) {
+  spdlog::set_level(silent ? spdlog::level::off : spdlog::level::debug);
 }
 
 std::string printable(BytesView bytes) {

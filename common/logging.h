@@ -7,7 +7,7 @@
 // start_logging once, from main; the log_* functions from any thread after it.
 #pragma once
 
-#include <spdlog/spdlog.h>
+#include <fmt/core.h>
 
 #include <string>
 
@@ -27,31 +27,30 @@ LogSettings read_log_settings(Config& config);
 // False: `why` is a sentence. The file is appended to and made with mode 0600.
 bool start_logging(const LogSettings& settings, std::string* why);
 
-namespace log_internal {
-template <class... Args>
-void write(spdlog::level::level_enum level, const char* event,
-           fmt::format_string<Args...> format, Args&&... args) {
-  if (!spdlog::should_log(level)) return;
-  spdlog::log(level, "{} {}", event, fmt::format(format, std::forward<Args>(args)...));
-}
-}  // namespace log_internal
+enum class LogLevel { kDebug, kInfo, kWarn, kError };
+// For the functions below. Only logging.cc includes the logging library, which is slow to compile.
+bool log_enabled(LogLevel level);
+void write_log(LogLevel level, const char* event, fmt::string_view format, fmt::format_args args);
 
 template <class... Args>
 void log_error(const char* event, fmt::format_string<Args...> format = "", Args&&... args) {
-  log_internal::write(spdlog::level::err, event, format, std::forward<Args>(args)...);
+  write_log(LogLevel::kError, event, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 void log_warn(const char* event, fmt::format_string<Args...> format = "", Args&&... args) {
-  log_internal::write(spdlog::level::warn, event, format, std::forward<Args>(args)...);
+  write_log(LogLevel::kWarn, event, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 void log_info(const char* event, fmt::format_string<Args...> format = "", Args&&... args) {
-  log_internal::write(spdlog::level::info, event, format, std::forward<Args>(args)...);
+  write_log(LogLevel::kInfo, event, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 void log_debug(const char* event, fmt::format_string<Args...> format = "", Args&&... args) {
-  log_internal::write(spdlog::level::debug, event, format, std::forward<Args>(args)...);
+  if (log_enabled(LogLevel::kDebug))
+    write_log(LogLevel::kDebug, event, format, fmt::make_format_args(args...));
 }
+// For tests, whose bad input is meant: nothing is logged any more, or everything.
+void silence_logging(bool silent = true);
 
 // Octets for a log line: what is not printable ASCII becomes \xNN; cut after 256 octets.
 std::string printable(BytesView bytes);

@@ -1,6 +1,7 @@
 #include "common/transport.h"
 
 #include <fmt/core.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ constexpr int kHeartbeatTimeoutMs = 10000;
 constexpr int kConnectTimeoutMs = 2000;
 constexpr int kHandshakeTimeoutMs = 5000;
 constexpr size_t kIdleCountersMax = 1024;
+constexpr int kEventsMax = 64;  // taken per wake-up; the rest is there at the next one
 
 class Frame {
  public:
@@ -148,6 +150,7 @@ Socket Socket::server(Context& context, const std::string& endpoint) {
   size_t length = sizeof last;
   zmq_getsockopt(s.handle_, ZMQ_LAST_ENDPOINT, last, &length);
   s.endpoint_ = last;
+  s.readiness_ = readiness_of(s.handle_);
   return s;
 }
 
@@ -177,7 +180,16 @@ Socket Socket::client(Context& context, const std::string& endpoint) {
     throw std::runtime_error(
         fmt::format("cannot connect to {}: {}", endpoint, zmq_strerror(zmq_errno())));
   s.endpoint_ = endpoint;
+  s.readiness_ = readiness_of(s.handle_);
+  s.monitor_readiness_ = readiness_of(s.monitor_);
   return s;
+}
+
+std::shared_ptr<Readiness> Socket::readiness_of(void* handle) {
+  int fd = -1;
+  size_t size = sizeof fd;
+  ENSURE(zmq_getsockopt(handle, ZMQ_FD, &fd, &size) == 0, "zmq fd: {}", zmq_strerror(zmq_errno()));
+  return std::make_shared<Readiness>(Readiness{.socket = handle, .fd = fd});
 }
 
 Socket::Socket(Socket&& other) noexcept { *this = std::move(other); }
@@ -188,11 +200,15 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   std::swap(endpoint_, other.endpoint_);
   std::swap(is_server_, other.is_server_);
   std::swap(queues_, other.queues_);
+  std::swap(readiness_, other.readiness_);
+  std::swap(monitor_readiness_, other.monitor_readiness_);
   std::swap(dropped_, other.dropped_);
   return *this;
 }
 
 Socket::~Socket() {
+  if (readiness_ != nullptr) readiness_->socket = nullptr;
+  if (monitor_readiness_ != nullptr) monitor_readiness_->socket = nullptr;
   if (handle_ != nullptr && monitor_ != nullptr) zmq_socket_monitor(handle_, nullptr, 0);
   if (monitor_ != nullptr) zmq_close(monitor_);
   if (handle_ != nullptr) zmq_close(handle_);
@@ -214,6 +230,7 @@ bool Socket::send(const std::vector<Bytes>& envelope, const SharedBytes& head,
                   const SharedBytes& bulk) {
   const SendQueue queue = queue_of(envelope);
   if (queue->load() > kSendQueueMaxBytes) return false;
+  readiness_->may_have = true;  // sending takes in what came, without a further sign of it
   // Layout: [peer][hop]*[empty delimiter][head][bulk?]. A first frame that is refused sends
   // nothing. A later one is refused only when the connection is lost meanwhile: ZeroMQ then waits
   // for the rest of the message, to drop it, and would take the next message for that rest.
@@ -231,6 +248,7 @@ bool Socket::send(const std::vector<Bytes>& envelope, const SharedBytes& head,
 }
 
 std::optional<Message> Socket::receive() {
+  if (readiness_->polled && !readiness_->may_have) return std::nullopt;
   for (;;) {
     Message message;
     size_t payload_frames = 0;
@@ -238,7 +256,10 @@ std::optional<Message> Socket::receive() {
     for (size_t index = 0; more; ++index) {
       Frame frame;
       if (zmq_msg_recv(frame.get(), handle_, ZMQ_DONTWAIT) < 0) {
-        if (index == 0) return std::nullopt;
+        if (index == 0) {
+          readiness_->may_have = false;
+          return std::nullopt;
+        }
         malformed = true;
         break;
       }
@@ -266,9 +287,13 @@ std::optional<Message> Socket::receive() {
 std::vector<Socket::LinkEvent> Socket::link_events() {
   std::vector<LinkEvent> events;
   if (monitor_ == nullptr) return events;
+  if (monitor_readiness_->polled && !monitor_readiness_->may_have) return events;
   for (;;) {
     Frame first;
-    if (zmq_msg_recv(first.get(), monitor_, ZMQ_DONTWAIT) < 0) return events;
+    if (zmq_msg_recv(first.get(), monitor_, ZMQ_DONTWAIT) < 0) {
+      monitor_readiness_->may_have = false;
+      return events;
+    }
     uint16_t kind = 0;
     if (first.view().size() >= sizeof kind) std::memcpy(&kind, first.view().data(), sizeof kind);
     while (first.more()) {
@@ -280,35 +305,82 @@ std::vector<Socket::LinkEvent> Socket::link_events() {
   }
 }
 
-void Poller::add(const Socket& socket) {
-  items_.push_back({socket.handle(), -1, false});
-  if (socket.monitor_handle() != nullptr) items_.push_back({socket.monitor_handle(), -1, false});
+Poller::Poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  ENSURE(epoll_ >= 0, "epoll_create1: {}", std::strerror(errno));
 }
-void Poller::add_fd(int fd) { items_.push_back({nullptr, fd, false}); }
+Poller::~Poller() {
+  for (const auto& readiness : sockets_) readiness->polled = false;
+  ::close(epoll_);
+}
+
+void Poller::add(const Socket& socket) {
+  add(socket.readiness());
+  if (socket.monitor_readiness() != nullptr) add(socket.monitor_readiness());
+}
+void Poller::add(const std::shared_ptr<Readiness>& readiness) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = reinterpret_cast<uintptr_t>(readiness.get());
+  ENSURE(::epoll_ctl(epoll_, EPOLL_CTL_ADD, readiness->fd, &event) == 0, "epoll_ctl: {}",
+         std::strerror(errno));
+  readiness->polled = true;
+  readiness->may_have = true;
+  sockets_.push_back(readiness);
+}
 void Poller::remove(const Socket& socket) {
-  std::erase_if(items_, [&](const Item& item) {
-    return item.socket != nullptr &&
-           (item.socket == socket.handle() || item.socket == socket.monitor_handle());
-  });
+  remove(socket.readiness());
+  if (socket.monitor_readiness() != nullptr) remove(socket.monitor_readiness());
+}
+void Poller::remove(const std::shared_ptr<Readiness>& readiness) {
+  const auto known = std::find(sockets_.begin(), sockets_.end(), readiness);
+  if (known == sockets_.end()) return;
+  sockets_.erase(known);
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, readiness->fd, nullptr);
+  readiness->polled = false;
+}
+
+// Descriptors are told from the addresses of Readiness, which are even, by their lowest bit.
+void Poller::add_fd(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = (static_cast<uint64_t>(fd) << 1) | 1;
+  ENSURE(::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl: {}",
+         std::strerror(errno));
 }
 void Poller::remove_fd(int fd) {
-  std::erase_if(items_, [&](const Item& item) { return item.socket == nullptr && item.fd == fd; });
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  std::erase(ready_fds_, fd);
 }
 
 void Poller::wait(Duration timeout) {
-  std::vector<zmq_pollitem_t> polled;
-  polled.reserve(items_.size());
-  for (const Item& item : items_) polled.push_back({item.socket, item.fd, ZMQ_POLLIN, 0});
+  ready_fds_.clear();
+  bool at_once = false;
+  std::erase_if(sockets_, [](const auto& readiness) { return readiness->socket == nullptr; });
+  for (const auto& readiness : sockets_) {
+    if (!readiness->may_have) continue;
+    uint32_t events = 0;
+    size_t size = sizeof events;
+    readiness->may_have = zmq_getsockopt(readiness->socket, ZMQ_EVENTS, &events, &size) != 0 ||
+                          (events & ZMQ_POLLIN) != 0;
+    at_once |= readiness->may_have;
+  }
   const int64_t rounded_up_ms = timeout.count() / 1'000'000 + (timeout.count() % 1'000'000 > 0);
-  zmq_poll(polled.data(), static_cast<int>(polled.size()),
-           std::clamp<int64_t>(rounded_up_ms, 0, INT_MAX));
-  for (size_t i = 0; i < items_.size(); ++i) items_[i].ready = polled[i].revents != 0;
+  epoll_event events[kEventsMax];
+  const int count =
+      ::epoll_wait(epoll_, events, kEventsMax,
+                   at_once ? 0 : static_cast<int>(std::clamp<int64_t>(rounded_up_ms, 0, INT_MAX)));
+  for (int i = 0; i < count; ++i) {
+    const uint64_t data = events[i].data.u64;
+    if ((data & 1) != 0) {
+      ready_fds_.push_back(static_cast<int>(data >> 1));
+    } else {
+      reinterpret_cast<Readiness*>(static_cast<uintptr_t>(data))->may_have = true;
+    }
+  }
 }
 
 bool Poller::fd_ready(int fd) const {
-  return std::any_of(items_.begin(), items_.end(), [&](const Item& item) {
-    return item.socket == nullptr && item.fd == fd && item.ready;
-  });
+  return std::find(ready_fds_.begin(), ready_fds_.end(), fd) != ready_fds_.end();
 }
 
 }  // namespace pairfs

@@ -40,6 +40,16 @@ class Context {
 using SendQueue = std::shared_ptr<std::atomic<int64_t>>;
 inline constexpr int64_t kSendQueueMaxBytes = 64 << 20;
 
+// What a Poller and the socket's owner tell each other, so that a wake-up costs system calls only
+// for the sockets that it concerns. `may_have` is false only when the ZeroMQ socket was seen empty
+// and its file descriptor has not been readable since.
+struct Readiness {
+  void* socket = nullptr;  // null when it is closed
+  int fd = -1;
+  bool may_have = true;
+  bool polled = false;  // by a Poller; else the socket is asked every time
+};
+
 class Socket {
  public:
   // Binds and receives from many peers. A request's envelope, kept whole, routes its reply.
@@ -72,11 +82,13 @@ class Socket {
   enum class LinkEvent { kConnected, kDisconnected };
   std::vector<LinkEvent> link_events();
 
-  void* handle() const { return handle_; }
-  void* monitor_handle() const { return monitor_; }
+  // For Poller: the socket's own and, on client sockets, its monitor's.
+  const std::shared_ptr<Readiness>& readiness() const { return readiness_; }
+  const std::shared_ptr<Readiness>& monitor_readiness() const { return monitor_readiness_; }
 
  private:
   Socket() = default;
+  static std::shared_ptr<Readiness> readiness_of(void* handle);
   const SendQueue& queue_of(const std::vector<Bytes>& envelope);
 
   void* handle_ = nullptr;
@@ -85,11 +97,21 @@ class Socket {
   bool is_server_ = false;
   uint64_t dropped_ = 0;
   std::unordered_map<Bytes, SendQueue> queues_;  // by peer; of a client socket, one under ""
+  std::shared_ptr<Readiness> readiness_, monitor_readiness_;
 };
 
-// Waits for sockets and file descriptors. The sockets must outlive it. One thread.
+// Waits for sockets and file descriptors. One thread. A socket that is gone is forgotten. What was
+// not taken from a socket makes the next wait() return at once.
+//
+// It is epoll over the sockets' own descriptors, as zmq_poll asks every socket at every wake-up.
+// Such a descriptor tells only of changes: a socket that was used is asked once before sleeping.
 class Poller {
  public:
+  Poller();
+  ~Poller();
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
   void add(const Socket& socket);
   void add_fd(int fd);
   void remove(const Socket& socket);
@@ -100,12 +122,12 @@ class Poller {
   bool fd_ready(int fd) const;
 
  private:
-  struct Item {
-    void* socket;
-    int fd;
-    bool ready;
-  };
-  std::vector<Item> items_;
+  void add(const std::shared_ptr<Readiness>& readiness);
+  void remove(const std::shared_ptr<Readiness>& readiness);
+
+  int epoll_;
+  std::vector<std::shared_ptr<Readiness>> sockets_;
+  std::vector<int> ready_fds_;
 };
 
 }  // namespace pairfs

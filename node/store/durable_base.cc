@@ -1,7 +1,6 @@
 #include "node/store/durable_base.h"
 
-#include <spdlog/spdlog.h>
-
+#include "common/logging.h"
 #include "node/store/fields.h"
 
 namespace pairfs {
@@ -73,7 +72,7 @@ Result<Bytes> DurableBase::write(const Overlay& frozen, Sequence sequence) {
   try {
     return write_checkpoint(frozen, sequence);
   } catch (const RowsUnreadable& unreadable) {
-    spdlog::error("checkpoint.failed why=\"{}\"", unreadable.what());
+    log_error("checkpoint.failed", "why=\"{}\"", unreadable.what());
     return Errno{EIO};
   }
 }

@@ -1,10 +1,9 @@
 #include "node/store/framed_files.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cstring>
 
 #include "common/crc32c.h"
+#include "common/logging.h"
 #include "node/store/fields.h"
 
 namespace pairfs {
@@ -210,13 +209,13 @@ Status FramedFiles::recover_frame(const std::string& name, uint64_t frame, std::
     const BytesView good(bytes.data(), bytes.size());
     if (auto written = bad.element->write(name, frame * kFrameBytes, {&good, 1}); written.ok()) {
       ++bad.repaired_blocks;
-      spdlog::warn("frame.repaired element={} file={} frame={}", bad.id, name, frame);
+      log_warn("frame.repaired", "element={} file={} frame={}", bad.id, name, frame);
     } else {
       group_.fail(members_[first_choice], "repair", written.error());
     }
     return success();
   }
-  spdlog::error("frame.lost file={} frame={}", name, frame);
+  log_error("frame.lost", "file={} frame={}", name, frame);
   return Errno{EIO};
 }
 

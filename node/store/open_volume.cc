@@ -1,11 +1,10 @@
 #include "node/store/open_volume.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cstring>
 #include <set>
 
 #include "common/crc32c.h"
+#include "common/logging.h"
 #include "node/store/rocks_table.h"
 
 namespace pairfs {
@@ -104,7 +103,7 @@ bool Opener::survey(std::vector<FoundElement>& elements) {
       auto count = element.read(entry.name, 0, bytes);
       const auto superblock = count.ok() ? decode_superblock(bytes) : std::nullopt;
       if (!superblock) {
-        spdlog::warn("superblock.damaged path={} name={}", config_.elements[i].path, entry.name);
+        log_warn("superblock.damaged", "path={} name={}", config_.elements[i].path, entry.name);
         continue;
       }
       if (!check_superblock(i, entry.name, *superblock)) return false;
@@ -144,10 +143,10 @@ bool Opener::choose_members() {
     if (!member.element) {
       if (is_new) return refuse("{}", member.missing_why);
       member.state = MemberState::kMissing;
-      spdlog::warn("element.missing element={} path={}", member.id, member.path);
+      log_warn("element.missing", "element={} path={}", member.id, member.path);
     } else if (token_ && ((token_->in_sync >> i & 1) == 0 || !surveys_[i].newest)) {
       member.state = MemberState::kStale;
-      spdlog::warn("element.stale element={} path={}", member.id, member.path);
+      log_warn("element.stale", "element={} path={}", member.id, member.path);
     }
   }
   if (!group_->can_serve()) {
@@ -213,7 +212,7 @@ bool Opener::check_manifests(std::vector<size_t>* sources) {
       manifest_content_ = std::move(*content);
       sources->push_back(i);
     } else {
-      spdlog::warn("manifest.unusable element={} directory={}", group_->member(i).id, directory);
+      log_warn("manifest.unusable", "element={} directory={}", group_->member(i).id, directory);
     }
   }
   if (!sources->empty()) return true;

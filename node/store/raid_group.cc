@@ -1,11 +1,10 @@
 #include "node/store/raid_group.h"
 
-#include <spdlog/spdlog.h>
-
 #include <cstring>
 #include <map>
 
 #include "common/crc32c.h"
+#include "common/logging.h"
 #include "node/store/parity.h"
 
 namespace pairfs {
@@ -76,7 +75,7 @@ bool RaidGroup::can_serve() const {
 void RaidGroup::fail(size_t index, const char* doing, int error) {
   MemberState expected = MemberState::kOk;
   if (!member(index).state.compare_exchange_strong(expected, MemberState::kFailed)) return;
-  spdlog::error("element.failed element={} path={} doing={} error=\"{}\"", member(index).id,
+  log_error("element.failed", "element={} path={} doing={} error=\"{}\"", member(index).id,
                 member(index).path, doing, std::strerror(error));
 }
 
@@ -211,7 +210,7 @@ Status RaidGroup::recover_rows(const Stripe& stripe, uint32_t column, uint32_t c
            {into, crcs.size() * kBlockBytes});
     return success();
   }
-  spdlog::error("block.lost segment={} row={} blocks={}", segment_name(stripe.segment),
+  log_error("block.lost", "segment={} row={} blocks={}", segment_name(stripe.segment),
                 stripe.row + first_row, crcs.size());
   return Errno{EIO};
 }
@@ -289,7 +288,7 @@ void RaidGroup::repair(size_t index, const Stripe& stripe, uint32_t row, BytesVi
     return;
   }
   bad.repaired_blocks += bytes.size() / kBlockBytes;
-  spdlog::warn("block.repaired element={} segment={} row={} blocks={}", bad.id,
+  log_warn("block.repaired", "element={} segment={} row={} blocks={}", bad.id,
                segment_name(stripe.segment), stripe.row + row, bytes.size() / kBlockBytes);
 }
 

@@ -9,12 +9,12 @@
 #include <rocksdb/system_clock.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 
+#include "common/logging.h"
 #include "node/store/extent.h"
 #include "node/store/mirror_file_system.h"
 
@@ -49,7 +49,7 @@ class Log final : public rocksdb::Logger {
       return;
     char text[512];
     std::vsnprintf(text, sizeof(text), format, arguments);
-    spdlog::warn("rocksdb.says text=\"{}\"", text);
+    log_warn("rocksdb.says", "text=\"{}\"", text);
   }
   void Logv(const char*, va_list) override {}
 };
@@ -191,7 +191,7 @@ class RocksTable final : public RowTable {
  private:
   Errno failure(const char* doing, const rocksdb::Status& status) {
     needs_resume_ = true;
-    spdlog::error("metadata.write_failed doing={} error=\"{}\"", doing, status.ToString());
+    log_error("metadata.write_failed", "doing={} error=\"{}\"", doing, status.ToString());
     return Errno{file_system_->take_no_space() ? ENOSPC : EIO};
   }
 

@@ -1,10 +1,10 @@
-#include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
 
+#include "common/logging.h"
 #include "test/fuzz/fuzz_target.h"
 
 namespace {
@@ -62,7 +62,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", seed, "The same seed gives the same inputs");
   app.add_option("files", files, "Inputs to run instead");
   CLI11_PARSE(app, argc, argv);
-  spdlog::set_level(spdlog::level::off);
+  pairfs::silence_logging();
   for (const std::string& path : files) {
     std::ifstream in(path, std::ios::binary);
     std::ostringstream bytes;

@@ -2,12 +2,12 @@
 // set, as many tests provoke warnings.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-#include <spdlog/spdlog.h>
 
 #include <cstdlib>
 
+#include "common/logging.h"
+
 int main(int argc, char** argv) {
-  spdlog::set_level(std::getenv("PAIRFS_TEST_LOG") != nullptr ? spdlog::level::debug
-                                                              : spdlog::level::off);
+  pairfs::silence_logging(std::getenv("PAIRFS_TEST_LOG") == nullptr);
   return doctest::Context(argc, argv).run();
 }
