@@ -18,7 +18,7 @@ namespace {
 constexpr unsigned kRequestsMax = 256;  // asynchronous ones that the kernel sends at once
 constexpr size_t kHeaderBytesMax = 64 << 10;
 
-void init(void*, fuse_conn_info* connection) {
+void init(void* userdata, fuse_conn_info* connection) {
   const auto want = [&](unsigned capability, bool wanted) {
     if (wanted) connection->want |= capability & connection->capable;
     else connection->want &= ~capability;
@@ -35,7 +35,7 @@ void init(void*, fuse_conn_info* connection) {
   // The executor knows whether a default ACL takes the umask's place.
   want(FUSE_CAP_DONT_MASK, true);
   want(FUSE_CAP_ATOMIC_O_TRUNC, false);
-  want(FUSE_CAP_POSIX_ACL, false);
+  want(FUSE_CAP_POSIX_ACL, static_cast<const Mount*>(userdata)->settings.kernel_permissions);
   want(FUSE_CAP_WRITEBACK_CACHE, false);
   want(FUSE_CAP_CACHE_SYMLINKS, false);
   want(FUSE_CAP_EXPORT_SUPPORT, false);  // a forgotten node's generation is not known

@@ -14,6 +14,7 @@ class Mount {
  public:
   struct Settings {
     bool update_atime = true;  // false: -o noatime
+    bool kernel_permissions = false;  // with POSIX ACLs, which the kernel then asks for
   };
   Mount(ClientCore& client, Settings mount_settings)
       : settings(mount_settings), caller(client), core(client) {}

@@ -43,7 +43,7 @@ MountLoop::MountLoop(Context& context, const MountSettings& settings, StopSignal
     : settings_(settings),
       stop_(stop),
       core_(core_settings(settings)),
-      mount_(core_, {settings.update_atime}) {
+      mount_(core_, {settings.update_atime, settings.kernel_permissions}) {
   for (const std::string& router : settings_.routers)
     sockets_.push_back(Socket::client(context, router));
   for (const Socket& socket : sockets_) poller_.add(socket);
@@ -67,6 +67,7 @@ bool MountLoop::mount(std::string* why) {
   options.push_back("fsname=" + settings_.fsname);
   options.push_back("subtype=pairfs");
   if (settings_.allow_other) options.push_back("allow_other");
+  if (settings_.kernel_permissions) options.push_back("default_permissions");
   if (settings_.read_only) options.push_back("ro");
   device_ = FuseDevice::open(mount_, settings_.path, options, why);
   if (!device_) return false;

@@ -92,6 +92,7 @@ bool parse_retry(const std::string& text, std::optional<Duration>* limit) {
 bool apply_options(const std::string& options, MountSettings* settings, std::string* why) {
   for (const std::string& option : split(options)) {
     if (option == "allow_other") settings->allow_other = true;
+    else if (option == "default_permissions") settings->kernel_permissions = true;
     else if (option == "ro") settings->read_only = true;
     else if (option == "noatime") settings->update_atime = false;
     else if (option == "wait") settings->wait = true;
@@ -105,8 +106,8 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
       }
     } else if (!is_ignored(option)) {
       *why = fmt::format(
-          "unknown mount option \"{}\"; there are allow_other, ro, noatime, retry=forever|SECONDS, "
-          "wait, nonempty, fsname=NAME, [no]suid, [no]dev and [no]exec",
+          "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, "
+          "retry=forever|SECONDS, wait, nonempty, fsname=NAME, [no]suid, [no]dev and [no]exec",
           option);
       return false;
     }

@@ -19,6 +19,7 @@ struct MountSettings {
   std::vector<std::string> routers;  // ZeroMQ endpoints
   std::string path;                  // of the mount point
   bool allow_other = false;          // others than the one who mounts may use it
+  bool kernel_permissions = false;   // the kernel checks permissions too (default_permissions)
   bool read_only = false;
   bool update_atime = true;
   bool wait = false;                     // for a router, however long it takes

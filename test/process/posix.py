@@ -12,9 +12,9 @@ from cluster import BUILD, Cluster, expect, need_fuse, pairfs
 need_fuse()
 SEED = os.environ.get("PAIRFS_SEED", "1")
 OPERATIONS = "50000" if os.environ.get("PAIRFS_TEST_ALL") else "5000"
-# What the README says is not done: the kernel asks a FUSE server without default_permissions nothing
-# when a special file is opened or a protected hard link is made.
-KNOWN_LIMITS = ["special: permissions and owner of special files", "where hard links are protected"]
+# The kernel asks a FUSE server nothing when a special file is opened or a protected hard link is made,
+# unless it checks permissions itself: those cases run on a mount where it does.
+KERNEL_CHECKS = ["special: permissions and owner of special files", "where hard links are protected"]
 
 # Without --all only the groups that are quick on a busy machine, and no random operations.
 ALL = bool(os.environ.get("PAIRFS_TEST_ALL"))
@@ -30,9 +30,17 @@ with Cluster(pairs=2) as cluster:
     routers = ",".join(r["endpoint"] for r in cluster.status()[1]["routers"])
     expect(pairfs("mount", routers, second).returncode == 0, "a second mount")
     suite = subprocess.run([BUILD / "test/posix/pairfs-posix-suite", cluster.mount, "--second", second,
-                            *(word for limit in KNOWN_LIMITS for word in ("--without", limit)),
+                            *(word for case in KERNEL_CHECKS for word in ("--without", case)),
                             *(word for group in ([] if ALL else QUICK) for word in ("--filter", group))])
     expect(suite.returncode == 0, "the POSIX cases pass")
+    third = cluster.top / "third"
+    third.mkdir()
+    cluster.others.append(third)
+    expect(pairfs("mount", routers, third, "-o", "default_permissions").returncode == 0, "a third mount")
+    checked = subprocess.run([BUILD / "test/posix/pairfs-posix-suite", third,
+                              *(word for group in ["special:", "permission:", "acl:"]
+                                for word in ("--filter", group))])
+    expect(checked.returncode == 0, "the cases about permissions pass with default_permissions")
     if not ALL:
         sys.exit(0)
     here, native = cluster.mount / "fsx", cluster.top / "native"
