@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "fuse/client_core.h"
+#include "fuse/mount_statistics.h"
 
 namespace pairfs {
 
@@ -20,7 +21,9 @@ struct Outcome {
 
 class CommandCaller {
  public:
-  explicit CommandCaller(ClientCore& core) : core_(core) {}
+  // `statistics`, if any, must outlive it.
+  explicit CommandCaller(ClientCore& core, MountStatistics* statistics = nullptr)
+      : core_(core), statistics_(statistics) {}
 
   // The loop's time, set at each wake-up; what call() passes on.
   void set_now(Instant now) { now_ = now; }
@@ -32,7 +35,9 @@ class CommandCaller {
   Ticket call(const C& command, std::function<void(Outcome<C>)> done, SharedBytes bulk = {},
               std::optional<Duration> retry_limit = std::nullopt) {
     const Ticket ticket = core_.submit(command, now_, std::move(bulk), retry_limit);
-    callbacks_[ticket] = [done = std::move(done)](ClientCore::Completion& completion) {
+    callbacks_[ticket] = [this, start = now_,
+                          done = std::move(done)](ClientCore::Completion& completion) {
+      if (statistics_ != nullptr) statistics_->count_command(now_ - start);
       Outcome<C> outcome;
       outcome.error = completion.error;
       outcome.open_serial = completion.open_serial;
@@ -62,6 +67,7 @@ class CommandCaller {
 
  private:
   ClientCore& core_;
+  MountStatistics* statistics_;
   Instant now_{};
   std::unordered_map<Ticket, std::function<void(ClientCore::Completion&)>> callbacks_;
 };

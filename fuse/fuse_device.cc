@@ -136,6 +136,7 @@ bool FuseDevice::process(size_t count_max) {
     }
     const BytesView octets(buffer.get(), static_cast<size_t>(length));
     mount_.raw_request = SharedBytes(buffer, octets);
+    mount_.statistics.count_request(octets);
     fuse_buf request{};
     request.mem = buffer.get();
     request.size = octets.size();

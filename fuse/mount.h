@@ -6,6 +6,7 @@
 #include "fuse/file_handle.h"
 #include "fuse/fuse_request.h"
 #include "fuse/interrupts.h"
+#include "fuse/mount_statistics.h"
 #include "fuse/node_table.h"
 
 namespace pairfs {
@@ -17,7 +18,7 @@ class Mount {
     bool kernel_permissions = false;  // with POSIX ACLs, which the kernel then asks for
   };
   Mount(ClientCore& client, Settings mount_settings)
-      : settings(mount_settings), caller(client), core(client) {}
+      : settings(mount_settings), caller(client, &statistics), core(client) {}
 
   static Mount& of(fuse_req_t req) { return *static_cast<Mount*>(fuse_req_userdata(req)); }
   RequestPtr begin(fuse_req_t req) {
@@ -42,6 +43,7 @@ class Mount {
   SharedBytes keep(const char* data, size_t length) const;
 
   const Settings settings;
+  MountStatistics statistics;
   CommandCaller caller;
   ClientCore& core;
   NodeTable nodes;

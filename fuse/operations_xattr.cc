@@ -18,6 +18,10 @@ void get_xattr(fuse_req_t req, fuse_ino_t node, const char* name, size_t size) {
   const RequestPtr request = mount.begin(req);
   const auto inode = mount.inode_of(request, node);
   if (!inode) return;
+  if (BytesView(name) == kStatisticsXattr) {
+    answer_value(request, XattrValue(mount.statistics.json()), size);
+    return;
+  }
   GetXattr command;
   command.inode = *inode;
   command.name = BytesView(name);
