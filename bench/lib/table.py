@@ -65,6 +65,17 @@ def print_counters(measured):
         show(lines)
 
 
+def print_stages(stages):
+    """How long commands took, by stage, over the whole run."""
+    if not stages:
+        return
+    print("\nlatency of a command by stage, over the whole run")
+    lines = [["stage", "commands", "p50 us", "p99 us"]]
+    for stage, values in stages.items():
+        lines.append([stage] + [str(values[key]) for key in ("count", "p50_us", "p99_us")])
+    show(lines)
+
+
 def as_json(measured):
     return {name: [{"row": row, "processes": processes, **result}
                    for (row, processes), result in results.items()]
