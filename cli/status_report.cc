@@ -53,6 +53,7 @@ Json node_json(const Picture& picture, const NodeInfo& node) {
   json["pid"] = up ? field<int64_t>(answer->second, "pid", 0) : 0;
   json["incarnation"] = up ? field<std::string>(answer->second, "incarnation", "") : "";
   json["state"] = up ? field<std::string>(answer->second, "state", "up") : "down";
+  if (up && answer->second.contains("latency")) json["latency"] = answer->second["latency"];
   if (up) copy_insecure_mark(answer->second, json);
   return json;
 }

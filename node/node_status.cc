@@ -60,12 +60,28 @@ Json volume_json(const VolumeRuntime& volume) {
   return out;
 }
 
+// Of the volume that had the most commands: microseconds, by stage.
+void add_latencies(const VolumeRuntime& volume, Json& latency) {
+  const VolumeRuntime::Latencies& l = volume.latencies();
+  const std::pair<const char*, const LatencyHistogram*> stages[] = {
+      {"executor and store", &l.execute},
+      {"executor's log", &l.log},
+      {"partner's log", &l.partner},
+      {"a read's wait", &l.read}};
+  for (const auto& [stage, histogram] : stages) {
+    if (latency.contains(stage) && latency[stage]["count"] >= histogram->count()) continue;
+    latency[stage] = Json::parse(histogram->json());
+  }
+}
+
 }  // namespace
 
 Json NodeLoop::status() const {
   Json volumes = Json::array(), sessions = Json::array();
   bool joining = false;
+  Json latency = Json::object();
   for (const auto& [id, volume] : volumes_) {
+    if (volume->has_executor()) add_latencies(*volume, latency);
     volumes.push_back(volume_json(*volume));
     joining |= volume->core().role() == PairCore::Role::kJoining ||
                volume->core().role() == PairCore::Role::kIdle;
@@ -77,6 +93,7 @@ Json NodeLoop::status() const {
                           {"state", s.state}});
   }
   return {{"name", config_.name},
+          {"latency", std::move(latency)},
           {"endpoint", clients_->endpoint()},
           {"pid", ::getpid()},
           {"incarnation", fmt::format("{:016x}", incarnation_)},

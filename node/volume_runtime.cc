@@ -336,6 +336,8 @@ void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput
   const Instant begin = services_.now();
   Executed executed =
       executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
+  pending->executed = services_.now();
+  latencies_.execute.add(pending->executed - begin);
   if (executed.waiting || executed.cross_volume) {
     parked_[input.request] = std::move(pending);
     if (executed.cross_volume) coordinate(BeginTransaction{input, std::move(executed.reply)});
@@ -357,7 +359,9 @@ void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput
     record.body = SharedBytes::from(std::move(executed.resolved_body));
     record.bulk = input.bulk;
     append(std::move(record));
-    execute_time_ += services_.now() - begin;
+    const Instant logged = services_.now();
+    latencies_.log.add(logged - std::exchange(pending->executed, logged));
+    execute_time_ += logged - begin;
     ++commands_since_checkpoint_;
     if (input.request.slot != kUnslotted) by_request_[input.request] = pending;
   }
@@ -482,6 +486,7 @@ void VolumeRuntime::release_answers() {
       continue;
     }
     by_request_.erase(pending->header.request);
+    (pending->read ? latencies_.read : latencies_.partner).add(now - pending->executed);
     pending->header.epoch = core_.epoch();
     services_.reply(pending->envelope, pending->header, pending->body, pending->bulk);
   }

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "common/header.h"
+#include "common/latency.h"
 #include "common/transport.h"
 #include "node/executor/coordinator.h"
 #include "node/executor/executor.h"
@@ -107,10 +108,23 @@ class VolumeRuntime final : public LogView {
     bool read = false;
     bool durable = false;
     bool fetching = false;  // a worker reads its data
+    Instant executed{};     // when it was computed and, a mutation, in this node's log
     // Instead of a message: called once, with kNotExecutor when the volume is closed first.
     std::function<void(const PeerLinks::Answer&)> done;
   };
   struct Opening;  // a volume being opened on a worker
+
+ public:
+  // How long commands take here, by stage; since the process started.
+  struct Latencies {
+    LatencyHistogram execute;  // in the executor and its store
+    LatencyHistogram log;      // a mutation's record into this node's log file
+    LatencyHistogram partner;  // a mutation, from then until the partner holds it (or both synced)
+    LatencyHistogram read;     // a read, from its execution until it may be answered
+  };
+  const Latencies& latencies() const { return latencies_; }
+
+ private:
 
   void feed(const PairEvent& event);
   void perform(PairEffects effects);
@@ -147,6 +161,7 @@ class VolumeRuntime final : public LogView {
   uint64_t life_ = 0;  // counts openings and closings, so that late worker results are known
   bool began_serving_ = false;
 
+  Latencies latencies_;
   std::deque<std::shared_ptr<Pending>> pending_;
   std::map<RequestId, std::shared_ptr<Pending>> by_request_;  // mutations on their way
   std::map<RequestId, std::shared_ptr<Pending>> parked_;      // waiting locks
