@@ -260,7 +260,7 @@ std::vector<CommandInput> VolumeExecutor::take_follow_ups(Instant now) {
       if (now - session.heard >= config_.session_timeout && inputs.size() < kMostPerCall)
         inputs.push_back(internal_input(ExpireSession{.session = id}));
   }
-  for (const uint64_t inode_id : state_.handles.take_free(kMostPerCall)) {
+  for (const uint64_t inode_id : state_.handles.take_free(kMostPerCall, now)) {
     const auto value = store_.get(inode_key(inode_id));
     if (const auto inode = value ? decode_inode(inode_id, *value) : std::nullopt)
       inputs.push_back(internal_input(FreeInode{inode->ref()}));

@@ -66,9 +66,14 @@ void HandleTable::remove_session(SessionId session) {
   by_session_.erase(session);
 }
 
-void HandleTable::add_orphan(uint64_t inode_id) {
+void HandleTable::add_orphan(uint64_t inode_id, Instant not_before) {
   orphans_.insert(inode_id);
-  if (!is_held(inode_id)) maybe_free_.push_back(inode_id);
+  if (not_before != Instant{}) {
+    kept_.emplace_back(not_before, inode_id);
+    kept_ids_.insert(inode_id);
+  } else if (!is_held(inode_id)) {
+    maybe_free_.push_back(inode_id);
+  }
 }
 
 void HandleTable::set_all_declared(bool declared) {
@@ -79,12 +84,17 @@ void HandleTable::set_all_declared(bool declared) {
   all_declared_ = declared;
 }
 
-std::vector<uint64_t> HandleTable::take_free(size_t most) {
+std::vector<uint64_t> HandleTable::take_free(size_t most, Instant now) {
   std::vector<uint64_t> free;
+  for (; !kept_.empty() && kept_.front().first <= now; kept_.pop_front()) {
+    kept_ids_.erase(kept_.front().second);
+    maybe_free_.push_back(kept_.front().second);
+  }
   while (all_declared_ && free.size() < most && !maybe_free_.empty()) {
     const uint64_t inode_id = maybe_free_.front();
     maybe_free_.pop_front();
-    if (orphans_.contains(inode_id) && !is_held(inode_id)) free.push_back(inode_id);
+    if (orphans_.contains(inode_id) && !is_held(inode_id) && !kept_ids_.contains(inode_id))
+      free.push_back(inode_id);
   }
   return free;
 }

@@ -29,7 +29,8 @@ class HandleTable {
   bool is_held(uint64_t inode_id) const { return holders_.contains(inode_id); }
 
   // ---- orphans ----
-  void add_orphan(uint64_t inode_id);
+  // It is freed no earlier than at `not_before`.
+  void add_orphan(uint64_t inode_id, Instant not_before = {});
   void remove_orphan(uint64_t inode_id) { orphans_.erase(inode_id); }
   bool is_orphan(uint64_t inode_id) const { return orphans_.contains(inode_id); }
   size_t orphans() const { return orphans_.size(); }
@@ -40,7 +41,7 @@ class HandleTable {
   // True when the inode may go as soon as its last name does.
   bool may_free(uint64_t inode_id) const { return all_declared_ && !is_held(inode_id); }
   // Up to `most` orphans that nobody holds; each is given once per reason to look at it.
-  std::vector<uint64_t> take_free(size_t most);
+  std::vector<uint64_t> take_free(size_t most, Instant now);
 
  private:
   void released(uint64_t inode_id);
@@ -48,6 +49,8 @@ class HandleTable {
   std::unordered_map<uint64_t, uint64_t> holders_;  // inode -> handles of all sessions
   std::unordered_set<uint64_t> orphans_;
   std::deque<uint64_t> maybe_free_;
+  std::deque<std::pair<Instant, uint64_t>> kept_;  // orphans with a time before which they stay
+  std::unordered_set<uint64_t> kept_ids_;
   bool all_declared_ = true;
 };
 

@@ -74,18 +74,21 @@ InodeRef new_inode_ref(Context& context, Slice slice, Resolved& resolved) {
   return resolved.inode;
 }
 
-void store_unlinked(Context& context, Inode& inode, Resolved& resolved) {
+void store_unlinked(Context& context, Inode& inode, Resolved& resolved, bool replaced) {
   if (inode.nlink > 0) {
     store_inode(context, inode);
     return;
   }
-  if (!context.replaying) resolved.free_inode = context.state.handles.may_free(inode.id);
+  const bool grace = replaced && inode.is_regular();
+  if (!context.replaying)
+    resolved.free_inode = !grace && context.state.handles.may_free(inode.id);
   if (resolved.free_inode) {
     erase_inode(context, inode);
   } else {
     store_inode(context, inode);
     context.tx.put(orphan_key(inode.id), {});
-    context.state.handles.add_orphan(inode.id);
+    context.state.handles.add_orphan(
+        inode.id, grace && !context.replaying ? context.now + kReplacedGrace : Instant{});
   }
 }
 

@@ -21,7 +21,10 @@ InodeRef new_inode_ref(Context& context, Slice slice, Resolved& resolved);
 
 // A name of the inode went away and its link count is already lowered: stores it, and when it was
 // the last name makes it an orphan or frees it at once.
-void store_unlinked(Context& context, Inode& inode, Resolved& resolved);
+// `replaced`: another inode has the name now. Who looked it up just before may still open it, as on
+// a local filesystem: a file is then kept for kReplacedGrace.
+void store_unlinked(Context& context, Inode& inode, Resolved& resolved, bool replaced = false);
+inline constexpr Duration kReplacedGrace = std::chrono::seconds(2);
 // Erases an inode with all that belongs to it: data, xattrs, symlink target, locks, orphan row.
 void erase_inode(Context& context, const Inode& inode);
 

@@ -211,7 +211,7 @@ Result<Empty> run(Context& context, Rename& command) {
         --target->nlink;
       }
       target->ctime = now;
-      store_unlinked(context, *target, command.resolved);
+      store_unlinked(context, *target, command.resolved, true);
     } else {
       add_entry(context, to, command.new_name, source.ref(), source.type());
     }

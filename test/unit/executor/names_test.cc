@@ -1,5 +1,6 @@
 #include <linux/fs.h>
 
+#include "node/executor/inodes.h"
 #include "test/unit/executor/volume_harness.h"
 
 using namespace pairfs;
@@ -60,6 +61,21 @@ TEST_CASE("rename follows the rules of rename(2)") {
   CHECK(v.lookup_error("a") == ENOENT);
   CHECK(v.rename(kRootInode, "a2", kRootInode, "c") == 0);
   CHECK(v.attributes(kRootInode).nlink == 3);
+  v.check_replay();
+}
+
+TEST_CASE("a file that another one replaces can be opened a moment longer by who had looked it up") {
+  VolumeHarness v;
+  const auto old = v.make_file("name");
+  CHECK(v.write(old, 0, "old") == 0);
+  v.make_file("new");
+  CHECK(v.rename(kRootInode, "new", kRootInode, "name") == 0);
+  v.run_follow_ups();
+  CHECK(v.attributes(old).nlink == 0);
+  CHECK(v.read(old, 0, 3) == "old");
+  v.now += kReplacedGrace;
+  v.run_follow_ups();
+  CHECK(v.send(GetAttributes{old}).error == ESTALE);
   v.check_replay();
 }
 
