@@ -8,11 +8,14 @@
 
 namespace pairfs::cli {
 
+void add_init(CLI::App& app, int& exit_code);
 void add_up(CLI::App& app, int& exit_code);
 void add_down(CLI::App& app, int& exit_code);
+void add_map(CLI::App& app, int& exit_code);
 void add_mount(CLI::App& app, int& exit_code);
 void add_umount(CLI::App& app, int& exit_code);
 void add_status(CLI::App& app, int& exit_code);
+void add_selftest(CLI::App& app, int& exit_code);
 void add_sync(CLI::App& app, int& exit_code);
 void add_takeover(CLI::App& app, int& exit_code);
 void add_giveback(CLI::App& app, int& exit_code);

@@ -22,21 +22,6 @@ uint64_t random_id() {
   return id;
 }
 
-Trouble store_first_map(const fs::path& directory, const ClusterMap& map) {
-  std::string why;
-  const auto store = FileMapStore::open(directory.string(), &why);
-  if (store == nullptr) return failed("{}", why);
-  const auto put = [&](const std::string& key, const Bytes& value) {
-    return store->swap({key, 0, value}).swapped;
-  };
-  bool stored = put(kClusterKey, encode(map));
-  for (const PairInfo& pair : map.pairs)
-    for (const VolumeInfo& volume : pair.volumes)
-      stored = stored && put(volume_key(volume.id), encode(VolumeRecord{}));
-  if (stored) return std::nullopt;
-  return failed("the map in {} could not be written", directory.string());
-}
-
 Trouble make_directories(const Cluster& cluster, const ClusterMap& map) {
   const fs::path elements = cluster.directory / "elements";
   std::vector<fs::path> wanted = {elements, cluster.mount().directory};
@@ -112,6 +97,21 @@ Outcome<Cluster> fill(const ClusterPlan& plan) {
 }
 
 }  // namespace
+
+Trouble store_first_map(const fs::path& directory, const ClusterMap& map) {
+  std::string why;
+  const auto store = FileMapStore::open(directory.string(), &why);
+  if (store == nullptr) return failed("{}", why);
+  const auto put = [&](const std::string& key, const Bytes& value) {
+    return store->swap({key, 0, value}).swapped;
+  };
+  bool stored = put(kClusterKey, encode(map));
+  for (const PairInfo& pair : map.pairs)
+    for (const VolumeInfo& volume : pair.volumes)
+      stored = stored && put(volume_key(volume.id), encode(VolumeRecord{}));
+  if (stored) return std::nullopt;
+  return failed("the map in {} could not be written", directory.string());
+}
 
 Trouble check_plan(const ClusterPlan& plan) {
   if (plan.pairs < 1 || plan.pairs > kPairsMax)

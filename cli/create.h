@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cli/cluster.h"
+#include "common/cluster_map.h"
 
 namespace pairfs::cli {
 
@@ -17,6 +18,10 @@ struct ClusterPlan {
 
 // Refused: a RAID level that is not built, a number of elements that it cannot use, ...
 Trouble check_plan(const ClusterPlan& plan);
+
+// Writes the map of a new cluster, with volumes that were never opened, into an absent or empty
+// directory of a file map store.
+Trouble store_first_map(const fs::path& directory, const ClusterMap& map);
 
 // Makes the cluster in an empty directory that exists, or in one where a creation was interrupted, which starts
 // anew. What it made is removed again when a step fails.

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "common/mount_source.h"
+
 namespace pairfs::cli {
 namespace {
 
@@ -47,15 +49,15 @@ Outcome<std::vector<std::string>> parse_endpoints(const std::string& text) {
   return endpoints;
 }
 
-std::string mount_source(const std::vector<std::string>& routers) {
+std::string mount_source(const std::vector<std::string>& routers, const std::string& subtree) {
   std::string source = kSourcePrefix;
   for (size_t i = 0; i < routers.size(); ++i) source += (i == 0 ? "" : ";") + routers[i];
-  return source;
+  return subtree.empty() ? source : source + ":" + subtree;
 }
 
 std::optional<std::vector<std::string>> routers_of_source(std::string source) {
-  if (!source.starts_with(kSourcePrefix)) return std::nullopt;
-  source.erase(0, kSourcePrefix.size());
+  if (source.starts_with(kSourcePrefix)) source.erase(0, kSourcePrefix.size());
+  source = split_mount_source(source).routers;
   std::replace(source.begin(), source.end(), ';', ',');
   auto endpoints = parse_endpoints(source);
   if (!endpoints.ok()) return std::nullopt;

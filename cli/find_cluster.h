@@ -28,8 +28,9 @@ Outcome<Reach> find_cluster(const ClusterOptions& options);
 Outcome<std::vector<std::string>> parse_endpoints(const std::string& text);
 
 // What a mount calls itself in /proc/mounts, so that its cluster can be found from it:
-// "pairfs:ENDPOINT[;ENDPOINT...]" (a comma would end a mount option); and back, nullopt for others.
-std::string mount_source(const std::vector<std::string>& routers);
+// "pairfs:ENDPOINT[;ENDPOINT...][:/SUBTREE]" (a comma would end a mount option), or as fstab has it
+// (common/mount_source.h); and back, nullopt for others.
+std::string mount_source(const std::vector<std::string>& routers, const std::string& subtree = "");
 std::optional<std::vector<std::string>> routers_of_source(std::string source);
 
 }  // namespace pairfs::cli

@@ -30,8 +30,10 @@ int main(int argc, char** argv) {
   std::string why;
   pairfs::start_logging({"", "error"}, &why);
   int exit_code = kExitFine;
+  add_init(app, exit_code);
   add_up(app, exit_code);
   add_down(app, exit_code);
+  add_map(app, exit_code);
   add_mount(app, exit_code);
   add_umount(app, exit_code);
   add_status(app, exit_code);

@@ -59,14 +59,26 @@ Trouble unmount_as_user(const fs::path& path, bool lazy) {
   return busy(path);
 }
 
-// Ends what waits in the connection. Without the control filesystem there is nothing to end it
-// with; the mount is out of the tree anyway.
-void abort_connection(unsigned number) {
-  const int fd = ::open(fmt::format("/sys/fs/fuse/connections/{}/abort", number).c_str(),
+bool write_abort(const fs::path& connections, unsigned number) {
+  const int fd = ::open((connections / std::to_string(number) / "abort").c_str(),
                         O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  [[maybe_unused]] const ssize_t told = ::write(fd, "1", 1);
+  if (fd < 0) return false;
+  const bool told = ::write(fd, "1", 1) == 1;
   ::close(fd);
+  return told;
+}
+
+// Ends what waits in the connection, through the kernel's control filesystem, which in a container
+// is often not mounted: then root mounts it for as long as this takes.
+void abort_connection(unsigned number) {
+  if (write_abort("/sys/fs/fuse/connections", number) || ::geteuid() != 0) return;
+  char directory[] = "/tmp/pairfs-abort-XXXXXX";
+  if (::mkdtemp(directory) == nullptr) return;
+  if (::mount("none", directory, "fusectl", MS_NOSUID | MS_NOEXEC | MS_NODEV, nullptr) == 0) {
+    write_abort(directory, number);
+    ::umount2(directory, MNT_DETACH);
+  }
+  ::rmdir(directory);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "common/header.h"
 #include "common/logging.h"
 #include "common/map_store.h"
+#include "common/zookeeper_map_client.h"
 
 namespace pairfs {
 namespace {
@@ -317,6 +318,8 @@ class MapClientImpl final : public MapClient {
 std::unique_ptr<MapClient> make_map_client(Context& context,
                                            const std::vector<std::string>& endpoints,
                                            uint64_t cluster_id) {
+  if (!endpoints.empty() && is_zookeeper_endpoint(endpoints.front()))
+    return make_zookeeper_map_client(endpoints.front(), cluster_id);
   return std::make_unique<MapClientImpl>(context, endpoints, cluster_id);
 }
 

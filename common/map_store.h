@@ -1,6 +1,6 @@
 // The map store: small keyed records, each changed only by compare-and-swap on its version.
-// Implementations: a file-backed one, served by a router process (router/map_server), and later
-// ZooKeeper. The map_version counts all changes.
+// Implementations: a file-backed one, served by a router process (router/map_server), and ZooKeeper.
+// The map_version counts all changes.
 #pragma once
 
 #include <functional>
@@ -58,7 +58,8 @@ class MapClient {
 
 // `endpoints`: one or more places where the same map is served; the next one is tried when one is
 // silent for a second. A router's client endpoint serves it too, for reading only: a swap is never
-// answered there. `cluster_id` 0: not known yet, the first answer's is taken. Throws
+// answered there. Or one endpoint of a ZooKeeper ensemble (common/zookeeper_map_client.h).
+// `cluster_id` 0: not known yet, the first answer's is taken. Throws
 // std::runtime_error with a sentence when an endpoint is malformed.
 //
 // A swap whose connection is lost is sent again within its timeout, which is safe, as the versions

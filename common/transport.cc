@@ -182,6 +182,7 @@ Socket Socket::client(Context& context, const std::string& endpoint) {
   s.endpoint_ = endpoint;
   s.readiness_ = readiness_of(s.handle_);
   s.monitor_readiness_ = readiness_of(s.monitor_);
+  s.connected_untold_ = endpoint.starts_with("inproc://");
   return s;
 }
 
@@ -203,6 +204,7 @@ Socket& Socket::operator=(Socket&& other) noexcept {
   std::swap(readiness_, other.readiness_);
   std::swap(monitor_readiness_, other.monitor_readiness_);
   std::swap(dropped_, other.dropped_);
+  std::swap(connected_untold_, other.connected_untold_);
   return *this;
 }
 
@@ -287,6 +289,7 @@ std::optional<Message> Socket::receive() {
 std::vector<Socket::LinkEvent> Socket::link_events() {
   std::vector<LinkEvent> events;
   if (monitor_ == nullptr) return events;
+  if (std::exchange(connected_untold_, false)) events.push_back(LinkEvent::kConnected);
   if (monitor_readiness_->polled && !monitor_readiness_->may_have) return events;
   for (;;) {
     Frame first;

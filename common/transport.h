@@ -96,6 +96,7 @@ class Socket {
   std::string endpoint_;
   bool is_server_ = false;
   uint64_t dropped_ = 0;
+  bool connected_untold_ = false;  // inproc: connected from its making, and no event says so
   std::unordered_map<Bytes, SendQueue> queues_;  // by peer; of a client socket, one under ""
   std::shared_ptr<Readiness> readiness_, monitor_readiness_;
 };

@@ -55,8 +55,11 @@ void ClientCore::note_submitted(const SetLock& command, Request& request) {
 Ticket ClientCore::start(Request request, Instant now, std::optional<Duration> retry_limit) {
   std::optional<Duration> limit = settings_.retry_limit;
   if (retry_limit && (!limit || *retry_limit < *limit)) limit = retry_limit;
-  if (limit && !request.waiting_lock && !request.polling_lock) request.give_up = now + *limit;
+  const bool lock = request.waiting_lock || request.polling_lock;
+  if (lock) limit = settings_.retry_limit;
+  if (limit) request.give_up = now + (lock ? *limit / 4 : *limit);
   if (!request.bulk.empty()) request.bulk_crc = crc32c(request.bulk.view());
+  request.submitted_at = now;
   const Ticket ticket = request.ticket = next_ticket_++;
   Request& stored = requests_.emplace(ticket, std::move(request)).first->second;
   // A slice that no map has can only come from a damaged reply.
@@ -189,6 +192,20 @@ void ClientCore::unassign(Request& request, Instant now) {
   declare_if_due(volume, now);
 }
 
+// ---- routers ----
+
+size_t ClientCore::add_router(bool preferred) {
+  connected_.push_back(false);
+  if (preferred) preferred_router_ = connected_.size() - 1;
+  return connected_.size() - 1;
+}
+
+void ClientCore::refresh(Instant now) {
+  next_refresh_ = now + kRefreshPeriod;  // also while a reading is under way
+  if (preferred_router_ && connected_[*preferred_router_]) current_router_ = *preferred_router_;
+  read_map(now);
+}
+
 // ---- sending ----
 
 std::optional<size_t> ClientCore::choose_router() const {
@@ -247,7 +264,7 @@ void ClientCore::link_changed(size_t router, bool connected, Instant now) {
   if (connected_[router] == connected) return;
   connected_[router] = connected;
   if (connected) {
-    if (!connected_[current_router_]) current_router_ = router;
+    if (!connected_[current_router_] || router == preferred_router_) current_router_ = router;
     for (const Ticket ticket : std::exchange(for_link_, {}))
       if (Request* request = find(ticket); request != nullptr && request->state == State::kNoLink)
         transmit(*request, now);
@@ -266,6 +283,7 @@ void ClientCore::link_changed(size_t router, bool connected, Instant now) {
 // ---- time ----
 
 void ClientCore::set_timer(Request& request, Instant at) {
+  request.due = at;
   at = std::min(at, request.give_up);
   if (request.timer == at) return;
   if (request.timer != Instant::max()) timers_.erase({request.timer, request.ticket});
@@ -286,12 +304,13 @@ void ClientCore::wake(Instant now) {
   while (!timers_.empty() && timers_.begin()->first <= now) {
     Request& request = *find(timers_.begin()->second);
     // Either moves the timer or ends the request.
-    if (now >= request.give_up)
-      give_up(request, now);
-    else
+    if (now < request.give_up)
       fire(request, now);
+    else if (!lock_may_wait_on(request, now))
+      give_up(request, now);
   }
   if (closing_) return;
+  if (map_ && now >= next_refresh_) refresh(now);
   std::vector<VolumeId> due;
   for (const auto& [volume, channel] : channels_)
     if (channel.session_state == VolumeChannel::Session::kOpen && !channel.renewing &&
@@ -325,6 +344,20 @@ void ClientCore::fire(Request& request, Instant now) {
   const Ticket ticket = request.ticket;
   transmit(request, now);
   if (cancelled) cancel_lock(ticket, now);
+}
+
+// Looks at a lock that waits while retries are limited, four times within the limit. The session is
+// renewed often enough to tell a silent executor from a lock that somebody holds.
+bool ClientCore::lock_may_wait_on(Request& request, Instant now) {
+  if (!request.waiting_lock && !request.polling_lock) return false;
+  const Duration limit = *settings_.retry_limit;
+  Instant heard = request.submitted_at;
+  if (request.assigned) heard = std::max(heard, channel_of(request).heard_from);
+  if (now - heard >= limit) return false;
+  request.give_up = now + limit / 4;
+  set_timer(request, request.due);
+  if (request.assigned && now - heard >= limit / 2) renew(request.volume, now);
+  return true;
 }
 
 void ClientCore::give_up(Request& request, Instant now) {

@@ -38,7 +38,8 @@ class ClientCore {
     Bytes host;                // for people: where this mount is
     Bytes mount;
     size_t routers = 1;
-    // After this time a request ends with EIO; nullopt: retried for ever.
+    // After this time a request ends with EIO; nullopt: retried for ever. A lock may wait longer
+    // for its holder, but not for a silent executor.
     std::optional<Duration> retry_limit;
   };
   struct Send {
@@ -95,6 +96,11 @@ class ClientCore {
   void close_sessions(Instant now);
   bool sessions_ended() const;
 
+  // ---- routers ----
+  // One more, not connected yet; the result is its index. `preferred`: used whenever it is
+  // connected, and again some time after it did not help.
+  size_t add_router(bool preferred);
+
   // ---- events ----
   void link_changed(size_t router, bool connected, Instant now);
   void message_received(const SharedBytes& head, const SharedBytes& bulk, Instant now);
@@ -107,6 +113,7 @@ class ClientCore {
 
   // nullopt until a router answered.
   const std::optional<ClusterMap>& map() const { return map_; }
+  uint64_t map_version() const { return map_version_; }  // 0: not known
   const Counters& counters() const { return counters_; }
   size_t outstanding() const { return requests_.size(); }
 
@@ -136,8 +143,10 @@ class ClientCore {
     size_t router = 0;
     unsigned sends = 0;
     Instant sent_at{};
+    Instant submitted_at{};
     Instant give_up = Instant::max();
-    Instant timer = Instant::max();
+    Instant due = Instant::max();    // when fire() is wanted
+    Instant timer = Instant::max();  // the earlier of the two
     Duration timeout{};
     Duration pause{};
   };
@@ -160,6 +169,8 @@ class ClientCore {
   void leave_router(size_t router);
   void set_timer(Request& request, Instant at);
   void fire(Request& request, Instant now);
+  bool lock_may_wait_on(Request& request, Instant now);
+  void refresh(Instant now);
   void give_up(Request& request, Instant now);
   void user_outcome(Request& request, int error, SharedBytes body, SharedBytes bulk, Instant now);
   void end(Request& request, Instant now);
@@ -194,6 +205,7 @@ class ClientCore {
   uint64_t map_version_ = 0;
   Ticket map_request_ = 0;
   Instant next_map_read_{};
+  Instant next_refresh_{};  // of the map, and of the choice of router
 
   std::map<Ticket, Request> requests_;
   std::unordered_map<uint64_t, Ticket> by_sequence_;  // assigned requests
@@ -206,6 +218,7 @@ class ClientCore {
 
   std::vector<bool> connected_;
   size_t current_router_ = 0;
+  std::optional<size_t> preferred_router_;
   Ticket next_ticket_ = 1;
   uint64_t next_sequence_ = 1;
   unsigned waiting_locks_ = 0;  // requests with waiting_lock

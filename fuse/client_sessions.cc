@@ -144,6 +144,7 @@ void ClientCore::declared(VolumeId volume, BytesView reply, Instant now) {
 void ClientCore::read_map(Instant now) {
   if (map_request_ != 0) return;
   next_map_read_ = now + kMapReadPeriodMin;
+  next_refresh_ = now + kRefreshPeriod;
   MapRead read;
   read.known_version = map_version_;
   map_request_ = start_internal(Role::kMap, 0, MapRead::kOp, encode(read), now);

@@ -59,6 +59,16 @@ fuse_lowlevel_ops make_operations() {
   return operations;
 }
 
+// libfuse and fusermount3 take a comma for an option's end.
+std::string escaped(const std::string& option) {
+  std::string out;
+  for (const char c : option) {
+    if (c == ',' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
 // What libfuse and fusermount3 say about a mount that fails, for the sentence.
 std::string* mount_messages = nullptr;
 
@@ -87,7 +97,7 @@ std::unique_ptr<FuseDevice> FuseDevice::open(Mount& mount, const std::string& pa
                                              std::string* why) {
   std::unique_ptr<FuseDevice> device(new FuseDevice(mount, path));
   std::string joined;
-  for (const std::string& option : options) joined += (joined.empty() ? "" : ",") + option;
+  for (const std::string& option : options) joined += (joined.empty() ? "" : ",") + escaped(option);
   std::string arguments[] = {"pairfs-mount", "-o", joined};
   char* pointers[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), nullptr};
   fuse_args args = FUSE_ARGS_INIT(3, pointers);

@@ -34,6 +34,8 @@ int run(pairfs::MountSettings settings, pairfs::StartReport& report) {
           "no router answers at {}: check that the cluster is up, or wait for it with -o wait",
           fmt::join(settings.routers, ", ")));
     }
+    if (settings.embedded_router && !loop.embed_router(&why)) return fail(why);
+    if (!loop.enter_subtree(settings.wait ? Duration::max() : kRouterLimit, &why)) return fail(why);
     if (!loop.mount(&why)) return fail(why);
     if (!ready.announce(settings.path))
       log_warn("ready_file.failed", "path={}", printable(settings.ready_file));
@@ -53,6 +55,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   auto settings = pairfs::read_mount_settings(argc, argv, &exit_code);
   if (!settings) return exit_code;
+  if (settings->fake) return 0;
   pairfs::StartReport report(!settings->foreground);
   return run(std::move(*settings), report);
 }

@@ -1,9 +1,14 @@
 #include "fuse/mount_loop.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <random>
+#include <sstream>
+#include <stdexcept>
 
 #include "common/logging.h"
 #include "common/map_store.h"
@@ -18,6 +23,20 @@ constexpr Duration kInitLimit = std::chrono::seconds(5);
 // What mapped pages still hold is written back within this time after a stop, then the rest goes.
 constexpr Duration kUnmountLimit = std::chrono::seconds(3);
 constexpr Duration kCloseLimit = std::chrono::seconds(2);
+
+constexpr size_t kRoutersMax = 64;  // that one mount connects to
+
+// Of who mounts: the way into a subtree is theirs to walk.
+Credentials own_credentials() {
+  Credentials out;
+  out.uid = ::geteuid();
+  out.gid = ::getegid();
+  std::vector<gid_t> groups(static_cast<size_t>(std::max(::getgroups(0, nullptr), 0)));
+  const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
+  groups.resize(static_cast<size_t>(std::max(count, 0)));
+  out.groups = CappedList<uint32_t, 65536>(groups.begin(), groups.end());
+  return out;
+}
 
 uint64_t random_word() {
   std::random_device random;
@@ -40,10 +59,12 @@ ClientCore::Settings core_settings(const MountSettings& settings) {
 }  // namespace
 
 MountLoop::MountLoop(Context& context, const MountSettings& settings, StopSignal& stop)
-    : settings_(settings),
+    : context_(context),
+      settings_(settings),
       stop_(stop),
       core_(core_settings(settings)),
-      mount_(core_, {settings.update_atime, settings.kernel_permissions}) {
+      mount_(core_, {settings.update_atime, settings.kernel_permissions}),
+      endpoints_(settings.routers) {
   for (const std::string& router : settings_.routers)
     sockets_.push_back(Socket::client(context, router));
   for (const Socket& socket : sockets_) poller_.add(socket);
@@ -60,6 +81,77 @@ bool MountLoop::find_cluster(Duration limit) {
     step(until - now);
   }
   return true;
+}
+
+bool MountLoop::enter_subtree(Duration limit, std::string* why) {
+  const Instant until = limit == Duration::max() ? Instant::max() : boot_now() + limit;
+  const auto refuse = [&](const std::string& at, const std::string& reason) {
+    *why = fmt::format("cannot mount {} of the cluster: {}: {}", settings_.subtree, at, reason);
+    return false;
+  };
+  InodeRef directory = kRootInode;
+  std::string walked;
+  std::istringstream names(settings_.subtree);
+  for (std::string name; std::getline(names, name, '/');) {
+    if (name.empty()) continue;
+    walked += "/" + name;
+    if (name.size() > kNameMaxBytes) return refuse(walked, std::strerror(ENAMETOOLONG));
+    Lookup lookup;
+    lookup.parent = directory;
+    lookup.name = name;
+    lookup.credentials = own_credentials();
+    std::optional<Outcome<Lookup>> found;
+    mount_.caller.set_now(boot_now());
+    const Ticket ticket =
+        mount_.caller.call<Lookup>(lookup, [&](Outcome<Lookup> outcome) { found = outcome; });
+    perform();
+    while (!found && !stop_.requested() && boot_now() < until) step(until - boot_now());
+    if (!found) {
+      mount_.caller.forget(ticket);
+      return refuse(walked, "its servers do not answer; check them, or wait with -o wait");
+    }
+    if (!found->ok()) return refuse(walked, std::strerror(found->error));
+    if (!S_ISDIR(found->reply.attributes.mode)) return refuse(walked, std::strerror(ENOTDIR));
+    directory = found->reply.attributes.inode;
+  }
+  mount_.nodes.set_root(directory);
+  return true;
+}
+
+bool MountLoop::embed_router(std::string* why) {
+  ENSURE(core_.map(), "no map yet");
+  std::vector<std::string> map_endpoints = endpoints_;
+  for (const RouterInfo& router : core_.map()->routers)
+    if (!router.map_endpoint.empty()) map_endpoints.push_back(router.map_endpoint);
+  embedded_ = start_embedded_router(context_, core_.map()->cluster_id, map_endpoints, why);
+  if (!embedded_) return false;
+  add_router(embedded_->endpoint(), true);
+  return true;
+}
+
+size_t MountLoop::add_router(const std::string& endpoint, bool preferred) {
+  sockets_.push_back(Socket::client(context_, endpoint));
+  endpoints_.push_back(endpoint);
+  poller_.add(sockets_.back());
+  return core_.add_router(preferred);
+}
+
+// The routers that the mount was told are only the way to the map, which names them all.
+void MountLoop::learn_routers() {
+  if (!core_.map() || core_.map_version() == learned_version_) return;
+  learned_version_ = core_.map_version();
+  for (const RouterInfo& router : core_.map()->routers) {
+    const auto known = std::find(endpoints_.begin(), endpoints_.end(), router.endpoint);
+    if (known != endpoints_.end() || router.endpoint.empty()) continue;
+    if (endpoints_.size() >= kRoutersMax) return;
+    try {
+      add_router(router.endpoint, false);
+      log_info("router.learned", "endpoint={}", printable(router.endpoint));
+    } catch (const std::runtime_error& error) {
+      log_warn("router.unusable", "endpoint={} error=\"{}\"", printable(router.endpoint),
+               printable(error.what()));
+    }
+  }
 }
 
 bool MountLoop::mount(std::string* why) {
@@ -96,6 +188,7 @@ void MountLoop::step(Duration limit) {
       !device_->process(kRequestsPerWake))
     phase_ = Phase::kDone;
   if (phase_ == Phase::kUnmounting && now >= unmount_until_) phase_ = Phase::kDone;
+  learn_routers();
   core_.wake(now);
   mount_.interrupts.wake(now);
   perform();
@@ -106,7 +199,7 @@ void MountLoop::serve_sockets() {
   for (size_t router = 0; router < sockets_.size(); ++router) {
     for (const Socket::LinkEvent event : sockets_[router].link_events()) {
       const bool connected = event == Socket::LinkEvent::kConnected;
-      log_info("router.link", "endpoint={} connected={}", settings_.routers[router], connected);
+      log_info("router.link", "endpoint={} connected={}", printable(endpoints_[router]), connected);
       core_.link_changed(router, connected, now);
     }
     for (size_t i = 0; i < kMessagesPerWake; ++i) {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/embedded_router.h"
 #include "common/stop_signal.h"
 #include "common/transport.h"
 #include "fuse/client_core.h"
@@ -26,6 +27,12 @@ class MountLoop {
 
   // Waits until a router has told the map. False: none did within `limit`, or a stop was asked for.
   bool find_cluster(Duration limit);
+  // Makes the settings' subtree the root. Call between find_cluster() and mount(). False: `why` is a
+  // sentence.
+  bool enter_subtree(Duration limit, std::string* why);
+  // Routes inside this process from now on; the routers stay as a way out. Call after
+  // find_cluster(). False: `why` is a sentence.
+  bool embed_router(std::string* why);
   // False: `why` is a sentence. Returns when the kernel has opened the connection.
   bool mount(std::string* why);
   // Serves until unmounted or stopped; ends the sessions.
@@ -35,15 +42,21 @@ class MountLoop {
   enum class Phase { kServing, kUnmounting, kDone };
   void step(Duration limit);
   void serve_sockets();
+  void learn_routers();
+  size_t add_router(const std::string& endpoint, bool preferred);
   void perform();
   void begin_unmount();
   void close_sessions();
 
+  Context& context_;
   const MountSettings settings_;
   StopSignal& stop_;
   ClientCore core_;
   Mount mount_;
-  std::vector<Socket> sockets_;
+  std::unique_ptr<EmbeddedRouter> embedded_;
+  std::vector<Socket> sockets_;          // of the routers, as ClientCore counts them
+  std::vector<std::string> endpoints_;   // likewise
+  uint64_t learned_version_ = 0;         // of the map that routers were learned from
   Poller poller_;
   std::unique_ptr<FuseDevice> device_;
   Phase phase_ = Phase::kServing;

@@ -38,17 +38,22 @@ std::string unescape(const std::string& text) {
   return out;
 }
 
-// Does not touch the path itself: the servers behind a mount may be gone.
-bool is_mount_point(const std::string& path) {
+// What is mounted at the path, by its type; empty: nothing. Does not touch the path itself: the
+// servers behind a mount may be gone.
+std::string mounted_type(const std::string& path) {
   std::ifstream file("/proc/self/mountinfo");
-  std::string line;
+  std::string line, topmost;
   while (std::getline(file, line)) {
     std::istringstream fields(line);
-    std::string id, parent, device, root, target;
+    std::string id, parent, device, root, target, field, type;
     fields >> id >> parent >> device >> root >> target;
-    if (unescape(target) == path) return true;
+    if (unescape(target) != path) continue;
+    while (fields >> field && field != "-") {
+    }
+    fields >> type;
+    topmost = type.empty() ? "unknown" : type;
   }
-  return false;
+  return topmost;
 }
 
 // The absolute path without symbolic links, where only the last component may be a dead mount.
@@ -109,6 +114,12 @@ bool prepare_mount_point(const MountPointCheck& check, std::string* path, std::s
   const std::string absolute = resolve(*path);
   struct stat status {};
   if (::stat(absolute.c_str(), &status) != 0 && errno == ENOTCONN) {
+    const std::string type = mounted_type(absolute);
+    if (type != "fuse.pairfs") {
+      *why = fmt::format("{} holds a dead mount of something else ({}): detach it with: umount -l {}",
+                         absolute, type, absolute);
+      return false;
+    }
     if (!check.replace) {
       *why = fmt::format(
           "{} holds a dead mount, whose pairfs-mount is gone: mount with --replace, or detach it "
@@ -128,7 +139,7 @@ bool prepare_mount_point(const MountPointCheck& check, std::string* path, std::s
     *why = fmt::format("{} is not a directory: choose one to mount on", absolute);
     return false;
   }
-  if (is_mount_point(absolute)) {
+  if (!mounted_type(absolute).empty()) {
     *why = fmt::format("{} is a mount point already: unmount it first (umount {}), or choose another",
                        absolute, absolute);
     return false;

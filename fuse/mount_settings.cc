@@ -7,15 +7,21 @@
 #include <charconv>
 
 #include "common/config.h"
+#include "common/mount_source.h"
+#include "fuse/mount_helper.h"
 
 namespace pairfs {
 namespace {
 
 // Options of mount(8) and fstab(5) that mean nothing to this program.
 bool is_ignored(const std::string& option) {
-  static const char* const kIgnored[] = {"rw",     "defaults", "auto",  "noauto", "nofail", "_netdev",
-                                         "user",   "nouser",   "users", "async",  "relatime"};
-  return option.starts_with("x-") || option.starts_with("comment=") ||
+  static const char* const kIgnored[] = {"rw",       "defaults", "auto",    "noauto",   "nofail",
+                                         "_netdev",  "user",     "nouser",  "users",    "nousers",
+                                         "group",    "nogroup",  "owner",   "noowner",  "async",
+                                         "relatime", "norelatime", "strictatime", "nodiratime",
+                                         "diratime", "lazytime", "nolazytime", "loud", "silent"};
+  return option.starts_with("x-") || option.starts_with("X-") || option.starts_with("comment=") ||
+         option.starts_with("user=") ||
          std::find(std::begin(kIgnored), std::end(kIgnored), option) != std::end(kIgnored);
 }
 
@@ -53,6 +59,9 @@ bool read_config(const std::string& file, MountSettings* settings) {
   Config config = Config::load_file(file);
   std::string why;
   if (!add_routers(config.strings("routers"), settings, &why)) config.problem("routers", why);
+  settings->subtree = config.string("subtree", "");
+  if (!settings->subtree.empty() && settings->subtree[0] != '/')
+    config.problem("subtree", "expected an absolute path, as in \"/projects\"");
   settings->path = config.string("mountpoint", "");
   if (!apply_options(config.string("options", ""), settings, &why)) config.problem("options", why);
   settings->ready_file = config.string("ready_file", "");
@@ -89,6 +98,23 @@ bool parse_retry(const std::string& text, std::optional<Duration>* limit) {
   return true;
 }
 
+// The command line of mount(8)'s helper.
+static bool read_helper(int argc, char** argv, MountSettings* settings, std::string* why) {
+  const auto call = read_helper_call({argv + 1, argv + argc}, why);
+  if (!call) return false;
+  const MountSource source = split_mount_source(call->source);
+  settings->subtree = source.subtree;
+  settings->path = call->path;
+  settings->fake = call->fake;
+  settings->replace = true;  // of a dead mount of our own, and of nothing else
+  settings->fsname = call->source;  // by which mount -a knows that it is mounted
+  bool right = add_routers(split(source.routers), settings, why);
+  for (const std::string& option : call->options)
+    right = right && apply_options(option, settings, why);
+  if (right && settings->routers.empty()) *why = "no router is named in " + call->source;
+  return right && !settings->routers.empty();
+}
+
 bool apply_options(const std::string& options, MountSettings* settings, std::string* why) {
   for (const std::string& option : split(options)) {
     if (option == "allow_other") settings->allow_other = true;
@@ -97,6 +123,7 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
     else if (option == "noatime") settings->update_atime = false;
     else if (option == "wait") settings->wait = true;
     else if (option == "nonempty") settings->nonempty = true;
+    else if (option == "router=embedded") settings->embedded_router = true;
     else if (option.starts_with("fsname=") && option.size() > 7) settings->fsname = option.substr(7);
     else if (is_for_kernel(option)) settings->kernel_options.push_back(option);
     else if (option.starts_with("retry=")) {
@@ -107,7 +134,8 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
     } else if (!is_ignored(option)) {
       *why = fmt::format(
           "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, "
-          "retry=forever|SECONDS, wait, nonempty, fsname=NAME, [no]suid, [no]dev and [no]exec",
+          "retry=forever|SECONDS, wait, nonempty, router=embedded, fsname=NAME, [no]suid, [no]dev "
+          "and [no]exec",
           option);
       return false;
     }
@@ -121,28 +149,42 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
     settings.allow_other = true;
     settings.kernel_options = {"suid", "dev"};
   }
-  std::string config, routers, path;
+  std::string why;
+  if (argc > 0 && is_mount_helper(argv[0])) {
+    *exit_code = kExitUsage;
+    if (read_helper(argc, argv, &settings, &why)) return settings;
+    fmt::print(stderr, "{}: {}\n", argv[0], why);
+    return std::nullopt;
+  }
+  std::string config, routers, path, router;
   std::vector<std::string> options;
   CLI::App app("Mounts a pairfs filesystem.");
   app.footer(
       "Examples:\n"
       "  pairfs-mount 127.0.0.1:7400 /mnt/pairfs\n"
       "  pairfs-mount router1:7400,router2:7400 /mnt/pairfs -o noatime,retry=60\n"
+      "  pairfs-mount router1:7400,router2:7400:/projects /mnt/projects\n"
       "  pairfs-mount --config /etc/pairfs/mount.toml\n"
+      "  mount -t fuse.pairfs router1:7400,router2:7400 /mnt/pairfs      (and as such in fstab)\n"
       "Unmount with: umount /mnt/pairfs (or fusermount3 -u /mnt/pairfs)");
   app.add_option("ROUTER", routers,
-                 "Routers to reach the cluster by: host:port, tcp://host:port or ipc:///path")
-      ->type_name("ENDPOINT[,ENDPOINT...]");
+                 "Routers to reach the cluster by: host:port, tcp://host:port or ipc:///path; behind"
+                 " the last one :/DIRECTORY mounts what is below it")
+      ->type_name("ENDPOINT[,ENDPOINT...][:/DIRECTORY]");
   app.add_option("PATH", path, "Directory to mount on");
   app.add_option("--config", config,
                  "TOML file with routers, mountpoint, options, ready_file, log.file, log.level; "
                  "stays in the foreground, as daemons under a supervisor do")
       ->type_name("FILE");
   app.add_option("-o", options,
-                 "Options: allow_other, ro, noatime, retry=forever|SECONDS, wait, nonempty, fsname=NAME")
+                 "Options: allow_other, ro, noatime, retry=forever|SECONDS, wait, nonempty,"
+                 " router=embedded, fsname=NAME")
       ->type_name("OPTION[,OPTION...]");
   app.add_flag("-f,--foreground", settings.foreground, "Stay in the foreground");
   app.add_flag("--replace", settings.replace, "First detach a dead mount from PATH");
+  app.add_option("--router", router,
+                 "embedded: route in this process, which saves a hop; the routers stay the way out")
+      ->check(CLI::IsMember({"embedded"}));
   std::string log_file;
   app.add_option("--log", log_file, "Log to this file rather than to stderr")->type_name("FILE");
   try {
@@ -156,8 +198,14 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
     settings.foreground = true;
     if (!read_config(config, &settings)) return std::nullopt;
   }
-  std::string why;
-  bool right = routers.empty() || (settings.routers.clear(), add_routers(split(routers), &settings, &why));
+  bool right = true;
+  if (!routers.empty()) {
+    const MountSource source = split_mount_source(routers);
+    settings.routers.clear();
+    settings.subtree = source.subtree;
+    right = add_routers(split(source.routers), &settings, &why);
+  }
+  if (router == "embedded") settings.embedded_router = true;
   for (const std::string& option : options) right = right && apply_options(option, &settings, &why);
   if (!path.empty()) settings.path = path;
   if (!log_file.empty()) settings.log.file = log_file;

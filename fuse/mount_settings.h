@@ -1,6 +1,7 @@
 // What pairfs-mount is told: command line, -o options, and the TOML file of --config. Bad input
 // ends in sentences, before anything is started. The file:
 //   routers = ["tcp://router1:7400", "router2:7400"]
+//   subtree = "/projects"             # mount what is below this directory only
 //   mountpoint = "/mnt/pairfs"
 //   options = "noatime,retry=60"      # as for -o
 //   ready_file = "/run/pairfs/ready"  # common/ready_file.h
@@ -17,6 +18,7 @@ namespace pairfs {
 
 struct MountSettings {
   std::vector<std::string> routers;  // ZeroMQ endpoints
+  std::string subtree;               // "/a/b": the directory that becomes the root; empty: all
   std::string path;                  // of the mount point
   bool allow_other = false;          // others than the one who mounts may use it
   bool kernel_permissions = false;   // the kernel checks permissions too (default_permissions)
@@ -28,6 +30,8 @@ struct MountSettings {
   std::string fsname = "pairfs";
   std::vector<std::string> kernel_options;  // passed on: "nosuid", "noexec" ...
   bool replace = false;     // detach a dead mount at the path first
+  bool embedded_router = false;  // route in this process, and use the routers only without it
+  bool fake = false;        // of mount(8)'s -f: only the settings are looked at
   bool foreground = false;
   std::string ready_file;
   LogSettings log;

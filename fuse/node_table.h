@@ -12,8 +12,12 @@ namespace pairfs {
 
 class NodeTable {
  public:
+  // What the kernel's root node is: the cluster's root, or the directory of a subtree mount.
+  void set_root(InodeRef root) { root_ = root; }
+  InodeRef root() const { return root_; }
+
   std::optional<InodeRef> find(uint64_t id) const {
-    if (id == kRootInode.id) return kRootInode;
+    if (id == kRootInode.id) return root_;
     const auto it = nodes_.find(id);
     if (it == nodes_.end()) return std::nullopt;
     return InodeRef{id, it->second.generation};
@@ -37,6 +41,7 @@ class NodeTable {
     uint64_t generation = 0;
     uint64_t lookups = 0;
   };
+  InodeRef root_ = kRootInode;
   std::unordered_map<uint64_t, Node> nodes_;
 };
 

@@ -18,7 +18,7 @@ void get_attributes(fuse_req_t req, fuse_ino_t node, fuse_file_info*) {
   if (!inode) return;
   GetAttributes command;
   command.inode = *inode;
-  const bool root = *inode == kRootInode;
+  const bool root = *inode == mount.nodes.root();
   request->call<GetAttributes>(
       command,
       [&mount, request, root](Outcome<GetAttributes> outcome) {

@@ -17,6 +17,8 @@ NodeConfig read_config(Config& file) {
   c.name = file.required_string("name");
   c.cluster_id = file.required_identifier("cluster_id");
   c.state_dir = file.required_string("state_dir");
+  c.listen = file.string("listen", "");
+  c.link_listen = file.string("link_listen", "");
   c.map_endpoints = file.required_strings("map.endpoints");
   c.ready_file = file.string("ready_file", "");
   c.insecure_network = file.boolean("insecure_network", false);
@@ -42,11 +44,12 @@ NodeConfig read_config(Config& file) {
   return c;
 }
 
-int serve(const std::string& config_path) {
+int serve(const std::string& config_path, bool only_check) {
   Config file = Config::load_file(config_path);
   NodeConfig config = read_config(file);
   const LogSettings log_settings = read_log_settings(file);
   if (!file.finish(stderr)) return kExitUsage;
+  if (only_check) return 0;
   std::string why;
   if (!start_logging(log_settings, &why)) {
     std::fprintf(stderr, "pairfs-node: %s\n", why.c_str());
@@ -76,11 +79,13 @@ int main(int argc, char** argv) {
   app.footer("Example:\n  pairfs-node --config var/1a/node.toml");
   std::string config;
   app.add_option("--config", config, "the node's configuration file (TOML)")->required();
+  bool only_check = false;
+  app.add_flag("--check", only_check, "only say whether the configuration is right");
   app.set_version_flag("--version", "pairfs-node " PAIRFS_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : pairfs::kExitUsage;
   }
-  return pairfs::serve(config);
+  return pairfs::serve(config, only_check);
 }

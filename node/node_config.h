@@ -13,6 +13,8 @@ struct NodeConfig {
   std::string name;       // "1a"
   uint64_t cluster_id = 0;
   std::string state_dir;  // logs of its volumes, 0700
+  std::string listen;       // where clients and other pairs reach it; empty: as the map says
+  std::string link_listen;  // likewise, its partner
   std::vector<std::string> map_endpoints;
   std::string ready_file;  // empty: none
   bool insecure_network = false;

@@ -127,14 +127,17 @@ bool NodeLoop::start(std::string* why) {
   }
   const NodeInfo& self = *cluster_.find_node(config_.name);
   const NodeInfo& partner = *cluster_.partner_of(config_.name);
-  for (const EndpointText& endpoint : {self.endpoint, self.link_endpoint})
+  const std::string listen = config_.listen.empty() ? self.endpoint : config_.listen;
+  const std::string link_listen =
+      config_.link_listen.empty() ? self.link_endpoint : config_.link_listen;
+  for (const std::string& endpoint : {listen, link_listen})
     if (auto refusal = refuse_listen(endpoint, config_.insecure_network)) {
       *why = *refusal;
       return false;
     }
   try {
-    clients_.emplace(Socket::server(context_, self.endpoint));
-    link_in_.emplace(Socket::server(context_, self.link_endpoint));
+    clients_.emplace(Socket::server(context_, listen));
+    link_in_.emplace(Socket::server(context_, link_listen));
     link_out_.emplace(Socket::client(context_, partner.link_endpoint));
     const std::string boot_id = read_boot_id();
     for (const VolumeInfo& info : pair->volumes) {

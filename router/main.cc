@@ -51,6 +51,8 @@ int main(int argc, char** argv) {
   app.footer("Example: pairfs-router --config /etc/pairfs/r1.toml");
   std::string config;
   app.add_option("--config", config, "The router's TOML file")->required()->type_name("FILE");
+  bool only_check = false;
+  app.add_flag("--check", only_check, "Only say whether the configuration is right");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -58,6 +60,7 @@ int main(int argc, char** argv) {
   }
   const auto settings = pairfs::read_router_settings(config);
   if (!settings) return pairfs::kExitUsage;
+  if (only_check) return 0;
   std::string why;
   if (!pairfs::start_logging(settings->log, &why)) {
     fmt::print(stderr, "pairfs-router: {}\n", why);

@@ -307,6 +307,46 @@ TEST_CASE("many waiting locks leave slots for the command that frees them") {
   driver.expect(SetLock::kOp);  // they ask again
 }
 
+TEST_CASE("with a retry limit a waiting lock outlives its limit, but not a silent executor") {
+  ClientDriver driver(1, 4s);
+  driver.open_session();
+  SetLock lock;
+  lock.inode = {9, 1};
+  lock.range.type = F_WRLCK;
+  lock.wait = true;
+  const Ticket ticket = driver.core.submit(lock, driver.now);
+  // Somebody else holds it: the executor says nothing to the lock, but renews the session.
+  for (int i = 0; i < 40; ++i) {
+    driver.advance(500ms);
+    while (const auto sent = driver.next())
+      if (sent->header.op == RenewSession::kOp) driver.answer(*sent, encode(Empty{}));
+  }
+  CHECK(!driver.outcome(ticket));
+  // Now it is silent.
+  for (int i = 0; i < 14 && !driver.outcome(ticket); ++i) driver.advance(500ms);
+  CHECK(driver.outcome(ticket) == EIO);
+}
+
+TEST_CASE("a preferred router that did not help is tried again after a while") {
+  ClientDriver driver(1);
+  driver.open_session();
+  const size_t preferred = driver.core.add_router(true);
+  driver.core.link_changed(preferred, true, driver.now);
+  driver.core.submit(GetAttributes{kRootInode}, driver.now);
+  CHECK(driver.expect(GetAttributes::kOp).router == preferred);
+  driver.advance(300ms);
+  CHECK(driver.expect(GetAttributes::kOp).router == 0);
+  size_t last = 0;
+  for (int i = 0; i < 130; ++i) {
+    driver.advance(500ms);
+    while (const auto sent = driver.next()) {
+      if (sent->header.op == MapRead::kOp) last = sent->router;
+      if (sent->header.op != MapRead::kOp) driver.answer(*sent, encode(Empty{}));
+    }
+  }
+  CHECK(last == preferred);
+}
+
 TEST_CASE("unmounting closes every session") {
   ClientDriver driver;
   driver.open_session();

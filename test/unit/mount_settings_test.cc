@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include "common/mount_source.h"
+#include "fuse/mount_helper.h"
 #include "fuse/mount_settings.h"
 #include "fuse/node_table.h"
 
@@ -30,6 +32,36 @@ TEST_CASE("mount options are read, those of fstab ignored, and unknown ones name
     CHECK_MESSAGE(!apply_options(wrong, &settings, &why), wrong);
 }
 
+TEST_CASE("a mount source names routers, and behind them maybe a directory") {
+  const auto split = [](const char* text) {
+    const MountSource source = split_mount_source(text);
+    return source.routers + " " + source.subtree;
+  };
+  CHECK(split("r1:7400,r2:7400") == "r1:7400,r2:7400 ");
+  CHECK(split("r1:7400,r2:7400:/a,b/c:/d/") == "r1:7400,r2:7400 /a,b/c:/d");
+  CHECK(split("tcp://r1:7400,tcp://r2:7400:/a") == "tcp://r1:7400,tcp://r2:7400 /a");
+  CHECK(split("ipc:///run/r1") == "ipc:///run/r1 ");
+  CHECK(split("ipc:///run/r1,ipc:///run/r2:/x") == "ipc:///run/r1,ipc:///run/r2 /x");
+  CHECK(split("r1:7400:/") == "r1:7400 ");
+}
+
+TEST_CASE("mount(8) calls its helper in a way of its own") {
+  CHECK(is_mount_helper("/sbin/mount.fuse.pairfs"));
+  CHECK(!is_mount_helper("/usr/bin/pairfs-mount"));
+  std::string why;
+  const auto call = read_helper_call(
+      {"r1:7400:/a", "/mnt", "-s", "-nv", "-o", "rw,_netdev", "-r", "-t", "fuse.pairfs"}, &why);
+  REQUIRE(call);
+  CHECK(call->source == "r1:7400:/a");
+  CHECK(call->path == "/mnt");
+  CHECK(call->options == std::vector<std::string>{"rw,_netdev", "ro"});
+  CHECK(!call->fake);
+  CHECK(read_helper_call({"-f", "r1:7400", "/mnt", "-orw"}, &why)->fake);
+  CHECK(!read_helper_call({"r1:7400"}, &why));
+  CHECK(!read_helper_call({"r1:7400", "/mnt", "-x"}, &why));
+  CHECK(why.find("-x") != std::string::npos);
+}
+
 TEST_CASE("a node lives as long as the kernel's lookup count") {
   NodeTable nodes;
   nodes.looked_up({5, 1});
@@ -42,6 +74,8 @@ TEST_CASE("a node lives as long as the kernel's lookup count") {
   CHECK(!nodes.find(5));
   nodes.forget(1, 100);
   CHECK(nodes.find(1) == kRootInode);
+  nodes.set_root({77, 3});  // of a subtree
+  CHECK(nodes.find(1) == InodeRef{77, 3});
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+// What `pairfs init` was asked for, and the map of the cluster that comes of it. No I/O. Any thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cli/problem.h"
+#include "common/cluster_map.h"
+
+namespace pairfs::cli {
+
+struct InitRequest {
+  std::vector<std::string> pairs;    // "HOSTA,HOSTB"
+  std::vector<std::string> routers;  // hosts; empty: those of the first pair
+  std::string output;
+  std::string map;                   // "zookeeper://..."; empty: the first router holds it
+  std::string state_directory = "/var/lib/pairfs";
+  std::string element_directory = "/srv/pairfs";
+  unsigned elements = 2;             // per volume
+  unsigned raid_level = 1;
+  uint16_t port = 7400;              // the first of a host's routers; its nodes begin ten higher
+};
+
+struct InitPlan {
+  ClusterMap map;
+  std::map<std::string, std::string> host_of;  // of each daemon
+};
+
+// Names and ports as in a local cluster: r1 ..., 1a, 1b, ...; on each host routers get the ports
+// `port`, `port`+1 (the map's) and so on, nodes `port`+10, `port`+11 (the partner's) and so on.
+// Refused with a sentence when a host's name or a number is wrong.
+Outcome<InitPlan> plan_cluster(const InitRequest& request, uint64_t cluster_id);
+
+}  // namespace pairfs::cli
