@@ -69,6 +69,8 @@ Outcome<Cluster> read_cluster(const fs::path& directory) {
                    kFormatVersion);
   cluster.id = config.required_identifier("cluster_id");
   cluster.transport = config.choice("transport", "ipc", {"ipc", "tcp"});
+  cluster.raid_level = static_cast<unsigned>(config.integer("raid_level", 1, 0, 10));
+  cluster.reach = config.choice("reach", "dir", {"dir", "partner"});
   cluster.runtime_directory = config.string("runtime_directory", "");
   cluster.routers = config.required_strings("routers");
   cluster.router_endpoints = config.required_strings("router_endpoints");
@@ -90,12 +92,16 @@ Trouble write_cluster(const Cluster& cluster) {
                   "cluster_id = \"{:016x}\"\n"
                   "directory = {}\n"
                   "transport = {}\n"
+                  "raid_level = {}\n"
+                  "reach = {}\n"
                   "runtime_directory = {}\n"
                   "routers = {}\n"
                   "router_endpoints = {}\n"
                   "nodes = {}\n",
                   kFormatVersion, cluster.id, toml_quoted(cluster.directory.string()),
-                  toml_quoted(cluster.transport), toml_quoted(cluster.runtime_directory.string()),
+                  toml_quoted(cluster.transport), cluster.raid_level,
+                  toml_quoted(cluster.reach),
+                  toml_quoted(cluster.runtime_directory.string()),
                   toml_quoted(cluster.routers), toml_quoted(cluster.router_endpoints),
                   toml_quoted(cluster.nodes)));
 }

@@ -35,6 +35,8 @@ struct Cluster {
   fs::path directory;  // canonical
   uint64_t id = 0;
   std::string transport = "ipc";
+  unsigned raid_level = 1;
+  std::string reach = "dir";  // of the elements: dir or partner
   fs::path runtime_directory;  // of ipc sockets; empty with tcp
   std::vector<std::string> routers;
   std::vector<std::string> nodes;

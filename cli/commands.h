@@ -20,6 +20,9 @@ void add_sync(CLI::App& app, int& exit_code);
 void add_takeover(CLI::App& app, int& exit_code);
 void add_giveback(CLI::App& app, int& exit_code);
 void add_events(CLI::App& app, int& exit_code);
+void add_element(CLI::App& app, int& exit_code);
+void add_scrub(CLI::App& app, int& exit_code);
+void add_fsck(CLI::App& app, int& exit_code);
 void add_supervise(CLI::App& app, int& exit_code);  // not for people: what `up` leaves running
 
 // Prints the sentence on stderr and gives the exit code.

@@ -55,6 +55,8 @@ Cluster describe(const ClusterPlan& plan, const ClusterMap& map, const fs::path&
   cluster.directory = plan.directory;
   cluster.id = map.cluster_id;
   cluster.transport = plan.transport;
+  cluster.raid_level = plan.raid_level;
+  cluster.reach = plan.reach;
   cluster.runtime_directory = runtime_directory;
   for (const RouterInfo& router : map.routers) {
     cluster.routers.push_back(router.name);
@@ -96,7 +98,46 @@ Outcome<Cluster> fill(const ClusterPlan& plan) {
   return cluster;
 }
 
+// What each RAID level needs; `plan` is what it gets when nobody says how many.
+struct LevelNeeds {
+  unsigned level, elements_min, plan;
+};
+constexpr LevelNeeds kLevels[] = {{0, 1, 2}, {1, 2, 2}, {5, 3, 4}, {6, 4, 4}, {10, 4, 4}};
+
+const LevelNeeds* needs_of(unsigned level) {
+  for (const LevelNeeds& needs : kLevels)
+    if (needs.level == level) return &needs;
+  return nullptr;
+}
+
+Trouble check_raid(unsigned level, unsigned elements) {
+  const LevelNeeds* needs = needs_of(level);
+  if (needs == nullptr)
+    return refused("there is no RAID level {} here; --raid takes 0 (no redundancy), 1 (a mirror over"
+                   " all elements), 5, 6 or 10", level);
+  if (elements < needs->elements_min || elements > kElementsMax)
+    return refused("--elements must be {} to {} per volume for RAID level {}, not {}",
+                   needs->elements_min, kElementsMax, level, elements);
+  if (level == 10 && elements % 2 != 0)
+    return refused("--elements must be even for RAID level 10, which pairs them, not {}", elements);
+  return std::nullopt;
+}
+
+// Elements alternate between the nodes, so the loss of a node is the loss of every second one.
+Trouble check_domains(unsigned level, unsigned elements) {
+  const bool survives = level == 1 || level == 10 || (level == 6 && elements == 4);
+  if (survives && elements % 2 == 0) return std::nullopt;
+  return refused("with --reach partner each node has half of a volume's elements, and RAID level {}"
+                 " over {} does not survive the loss of one half; level 1 or 10 over an even number"
+                 " does, and level 6 over 4", level, elements);
+}
+
 }  // namespace
+
+unsigned default_elements(unsigned raid_level) {
+  const LevelNeeds* needs = needs_of(raid_level);
+  return needs == nullptr ? 2 : needs->plan;
+}
 
 Trouble store_first_map(const fs::path& directory, const ClusterMap& map) {
   std::string why;
@@ -118,13 +159,8 @@ Trouble check_plan(const ClusterPlan& plan) {
     return refused("--pairs must be 1 to {}, not {}", kPairsMax, plan.pairs);
   if (plan.routers < 1 || plan.routers > kRoutersMax)
     return refused("--routers must be 1 to {}, not {}", kRoutersMax, plan.routers);
-  if (plan.raid_level != 1)
-    return refused("RAID level {} is not built in this version; level 1, a mirror over all elements"
-                   " of a volume, is", plan.raid_level);
-  if (plan.elements < 2 || plan.elements > kElementsMax)
-    return refused("--elements must be 2 to {} per volume for RAID level {}, not {}", kElementsMax,
-                   plan.raid_level, plan.elements);
-  return std::nullopt;
+  if (Trouble trouble = check_raid(plan.raid_level, plan.elements)) return trouble;
+  return plan.reach == "partner" ? check_domains(plan.raid_level, plan.elements) : std::nullopt;
 }
 
 Outcome<Cluster> create_cluster(const ClusterPlan& plan) {

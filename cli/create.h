@@ -11,12 +11,16 @@ struct ClusterPlan {
   fs::path directory;  // canonical
   unsigned pairs = 2;
   unsigned routers = 2;
-  unsigned elements = 2;  // per volume
-  unsigned raid_level = 1;
+  unsigned elements = 4;  // per volume
+  unsigned raid_level = 5;
   std::string transport = "ipc";
+  std::string reach = "dir";  // or "partner": each node has half of the elements to itself
 };
 
-// Refused: a RAID level that is not built, a number of elements that it cannot use, ...
+// How many elements a volume gets when nobody says so.
+unsigned default_elements(unsigned raid_level);
+
+// Refused: a RAID level that there is not, a number of elements that it cannot use, ...
 Trouble check_plan(const ClusterPlan& plan);
 
 // Writes the map of a new cluster, with volumes that were never opened, into an absent or empty

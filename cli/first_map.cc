@@ -28,14 +28,17 @@ VolumeInfo make_volume(const ClusterPlan& plan, VolumeId id, const std::string& 
   volume.raid_level = static_cast<uint8_t>(plan.raid_level);
   for (unsigned i = 0; i < plan.elements; ++i) {
     const std::string name = fmt::format("{}-e{}", to_string(id), i);
-    volume.elements.push_back({name, (plan.directory / "elements" / name).string(), Bytes("dir")});
+    // With partner reach: every second one is on each node, so that mirrors straddle the nodes.
+    const std::string reach =
+        plan.reach == "dir" ? "dir" : fmt::format("partner:{}{}", id.pair, i % 2 == 0 ? 'a' : 'b');
+    volume.elements.push_back({name, (plan.directory / "elements" / name).string(), reach});
   }
   return volume;
 }
 
 }  // namespace
 
-size_t endpoint_count(const ClusterPlan& plan) { return plan.routers + 1 + plan.pairs * 2 * 2; }
+size_t endpoint_count(const ClusterPlan& plan) { return plan.routers + 1 + plan.pairs * 2 * (plan.reach == "partner" ? 3 : 2); }
 
 ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id, const fs::path& runtime_directory,
                      const std::vector<uint16_t>& ports) {
@@ -54,7 +57,9 @@ ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id, const fs::pat
     pair.id = static_cast<uint16_t>(i);
     for (unsigned half = 0; half < kVolumesPerPair; ++half) {
       const std::string name = fmt::format("{}{}", i, half == 0 ? 'a' : 'b');
-      pair.nodes.push_back({name, endpoints.next(name), endpoints.next(name + ".link")});
+      NodeInfo node{name, endpoints.next(name), endpoints.next(name + ".link"), {}};
+      if (plan.reach == "partner") node.element_endpoint = endpoints.next(name + ".elements");
+      pair.nodes.push_back(node);
       const VolumeId id{pair.id, static_cast<uint16_t>(half)};
       pair.volumes.push_back(make_volume(plan, id, name));
       const unsigned index = (i - 1) * kVolumesPerPair + half;

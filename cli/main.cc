@@ -41,6 +41,9 @@ int main(int argc, char** argv) {
   add_takeover(app, exit_code);
   add_giveback(app, exit_code);
   add_events(app, exit_code);
+  add_element(app, exit_code);
+  add_scrub(app, exit_code);
+  add_fsck(app, exit_code);
   add_supervise(app, exit_code);
   const auto is_first_word = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty())

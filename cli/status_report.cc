@@ -81,7 +81,9 @@ Json element_json(const ElementInfo& element, const nlohmann::json* raid) {
         if (candidate.is_object() && field<std::string>(candidate, "id", "") == element.id)
           told = &candidate;
   if (told != nullptr) {
+    json["path"] = field<std::string>(*told, "path", element.path);  // it may have been replaced
     json["state"] = field<std::string>(*told, "state", "ok");
+    json["repaired_blocks"] = field<uint64_t>(*told, "repaired_blocks", 0);
     json["used_bytes"] = field<uint64_t>(*told, "used_bytes", 0);
     json["capacity_bytes"] = field<uint64_t>(*told, "capacity_bytes", 0);
   } else {
@@ -107,6 +109,9 @@ Json raid_json(const VolumeInfo& volume, const nlohmann::json* view) {
   json["level"] = raid != nullptr ? field<int>(*raid, "level", volume.raid_level) : volume.raid_level;
   json["state"] = raid != nullptr ? field<std::string>(*raid, "state", seen) : seen;
   json["elements"] = elements;
+  for (const char* key : {"spares", "rebuild", "scrub"})
+    if (raid != nullptr)
+      if (const auto* told = member(*raid, key)) json[key] = Json::parse(told->dump());
   return json;
 }
 

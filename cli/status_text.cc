@@ -67,6 +67,14 @@ std::string report_text(const nlohmann::ordered_json& report) {
         if (element["state"] != "ok")
           page += fmt::format("    element {} at {}: {}\n", text(element["id"]),
                               text(element["path"]), text(element["state"]));
+      const Json& raid = volume["raid"];
+      if (raid.contains("rebuild") && raid["rebuild"]["state"] == "running")
+        page += fmt::format("    rebuilding {}: {} of {}, {}/s, {} s left\n",
+                            text(raid["rebuild"]["element"]),
+                            human(raid["rebuild"]["done_bytes"].get<uint64_t>()),
+                            human(raid["rebuild"]["total_bytes"].get<uint64_t>()),
+                            human(raid["rebuild"]["bytes_per_second"].get<uint64_t>()),
+                            text(raid["rebuild"]["seconds_left"]));
     }
   }
   for (const Json& session : report["sessions"])

@@ -181,16 +181,22 @@ void add_up(CLI::App& app, int& exit_code) {
   auto* pairs = command->add_option("--pairs", request->plan.pairs, "Pairs of nodes")->capture_default_str();
   auto* routers = command->add_option("--routers", request->plan.routers, "Routers")->capture_default_str();
   auto* elements =
-      command->add_option("--elements", request->plan.elements, "Storage elements of each volume")
-          ->capture_default_str();
-  command->add_option("--raid", request->plan.raid_level, "RAID level of the volumes")
-      ->type_name("LEVEL")
-      ->capture_default_str();
+      command->add_option("--elements", request->plan.elements,
+                          "Storage elements of each volume (default: 2 for levels 0 and 1, else 4)");
+  auto* raid = command->add_option("--raid", request->plan.raid_level,
+                                   "RAID level of the volumes: 0, 1, 5, 6 or 10")
+                   ->type_name("LEVEL")
+                   ->capture_default_str();
   auto* transport = command->add_option("--transport", request->plan.transport,
                                         "How the daemons talk: ipc (short paths) or tcp (free ports"
                                         " of 127.0.0.1)")
                         ->check(CLI::IsMember({"ipc", "tcp"}))
                         ->capture_default_str();
+  auto* reach = command->add_option("--reach", request->plan.reach,
+                      "Which elements a node reaches: dir (all of them, on shared disks) or partner"
+                      " (half, and the other half through its partner)")
+      ->check(CLI::IsMember({"dir", "partner"}))
+      ->capture_default_str();
   auto* no_restart = command->add_flag_function(
       "--no-restart", [](int64_t) {}, "Do not start daemons again that die");
   command->footer(
@@ -199,13 +205,18 @@ void add_up(CLI::App& app, int& exit_code) {
       "Examples:\n"
       "  pairfs up                                  cluster in ./var, mounted at ./mnt\n"
       "  pairfs up --dir /srv/pairfs --mount /mnt/files --pairs 1\n"
-      "  pairfs up --no-mount --transport tcp       servers only, on ports of 127.0.0.1");
+      "  pairfs up --no-mount --transport tcp       servers only, on ports of 127.0.0.1\n"
+      "  pairfs up --raid 6 --elements 6            each volume survives the loss of two elements");
   command->callback([=, &exit_code] {
     request->plan.directory = chosen_directory(*where);
     request->restart = no_restart->count() == 0;
     request->gave_pairs = pairs->count() != 0;
     request->gave_routers = routers->count() != 0;
     request->gave_elements = elements->count() != 0;
+    request->gave_raid = raid->count() != 0;
+    request->gave_reach = reach->count() != 0;
+    if (!request->gave_elements)
+      request->plan.elements = default_elements(request->plan.raid_level);
     request->gave_transport = transport->count() != 0;
     exit_code = bring_up(*request);
   });

@@ -24,6 +24,12 @@ Trouble check_fits(const UpRequest& request, const Cluster& cluster) {
   if (request.gave_transport && plan.transport != cluster.transport)
     return refused("the cluster in {} uses {}, so --transport {} does not fit; leave the option out",
                    directory, cluster.transport, plan.transport);
+  if (request.gave_raid && plan.raid_level != cluster.raid_level)
+    return refused("the cluster in {} has volumes of RAID level {}, so --raid {} does not fit; leave"
+                   " the option out", directory, cluster.raid_level, plan.raid_level);
+  if (request.gave_reach && plan.reach != cluster.reach)
+    return refused("the cluster in {} has elements of reach {}, so --reach {} does not fit; leave the"
+                   " option out", directory, cluster.reach, plan.reach);
   unsigned elements = 0;
   boost::system::error_code error;
   while (fs::exists(cluster.directory / "elements" / fmt::format("1.0-e{}", elements), error)) ++elements;

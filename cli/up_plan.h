@@ -12,7 +12,8 @@ struct UpRequest {
   bool no_mount = false;
   bool restart = true;
   // Which options of the plan were given, so that they must fit a cluster that exists.
-  bool gave_pairs = false, gave_routers = false, gave_elements = false, gave_transport = false;
+  bool gave_pairs = false, gave_routers = false, gave_elements = false, gave_raid = false, gave_reach = false,
+       gave_transport = false;
 };
 
 struct UpPlan {

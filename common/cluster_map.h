@@ -35,8 +35,9 @@ struct NodeInfo {
   ShortText name;           // "1a"
   EndpointText endpoint;       // where routers and other pairs reach it
   EndpointText link_endpoint;  // where its partner reaches it
+  EndpointText element_endpoint;  // where its partner reaches its elements; empty: nowhere
   template <class A>
-  void serialize(A& ar) { ar(name, endpoint, link_endpoint); }
+  void serialize(A& ar) { ar(name, endpoint, link_endpoint, element_endpoint); }
 };
 struct PairInfo {
   uint16_t id = 0;

@@ -650,9 +650,22 @@ struct ConsistencyPoint {
   using Reply = Empty;
   Sequence sequence = 0;
   uint32_t chain_crc = 0;
-  CappedBytes<65536> store_token;
+  CappedBytes<(1 << 18) + 65536> store_token;
   template <class A>
   void serialize(A& ar) { ar(sequence, chain_crc, store_token); }
+};
+
+// A storage element of the volume failed, came back, was replaced, or a rebuild has come further:
+// logged and held by the partner before anything else is acknowledged. `record` is the store's own
+// description of all elements, opaque here.
+struct ElementsChanged {
+  static constexpr uint16_t kOp = 133;
+  static constexpr const char* kName = "ElementsChanged";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  CappedBytes<1 << 18> record;
+  template <class A>
+  void serialize(A& ar) { ar(record); }
 };
 
 // ---- commands of transactions between volumes; only nodes issue them ----
@@ -797,7 +810,7 @@ using CommandList =
              Fsync, MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink,
              RemoveDirectory, Rename, Write, SetAttributes, SetXattr, RemoveXattr,
              Allocate, CopyRange, SetLock, CancelLock, OpenSession, CloseSession,
-             FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint, Prepare, Decide,
+             FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint, ElementsChanged, Prepare, Decide,
              Conclude, ForgetTransaction, ResolveTransaction>;
 
 template <class Visitor, class... Ts>

@@ -130,7 +130,9 @@ bool NodeLoop::start(std::string* why) {
   const std::string listen = config_.listen.empty() ? self.endpoint : config_.listen;
   const std::string link_listen =
       config_.link_listen.empty() ? self.link_endpoint : config_.link_listen;
-  for (const std::string& endpoint : {listen, link_listen})
+  std::vector<std::string> listens = {listen, link_listen};
+  if (!self.element_endpoint.empty()) listens.push_back(self.element_endpoint);
+  for (const std::string& endpoint : listens)
     if (auto refusal = refuse_listen(endpoint, config_.insecure_network)) {
       *why = *refusal;
       return false;
@@ -139,6 +141,16 @@ bool NodeLoop::start(std::string* why) {
     clients_.emplace(Socket::server(context_, listen));
     link_in_.emplace(Socket::server(context_, link_listen));
     link_out_.emplace(Socket::client(context_, partner.link_endpoint));
+    if (!self.element_endpoint.empty()) {
+      std::set<std::string> paths;
+      for (const VolumeInfo& info : pair->volumes)
+        for (const ElementInfo& e : info.elements)
+          if (e.reach == "partner:" + config_.name) paths.insert(e.path);
+      element_server_ = std::make_unique<ElementServer>(context_, self.element_endpoint,
+                                                        config_.cluster_id, std::move(paths));
+      element_client_ = std::make_shared<ElementClient>(context_, partner.element_endpoint,
+                                                        config_.cluster_id, incarnation_);
+    }
     const std::string boot_id = read_boot_id();
     for (const VolumeInfo& info : pair->volumes) {
       VolumeRuntimeConfig volume;
@@ -338,6 +350,20 @@ void NodeLoop::reply(const std::vector<Bytes>& envelope, const MessageHeader& he
 
 void NodeLoop::run_on_worker(std::function<void()> work, std::function<void()> done) {
   workers_.run(std::move(work), std::move(done));
+}
+
+decltype(StoreConfig::open_element) NodeLoop::element_opener(VolumeId volume, Epoch epoch) {
+  return [name = config_.name, client = element_client_, volume, epoch](
+             const StoreConfig::Element& e, bool create, std::string* why) -> std::unique_ptr<Element> {
+    const bool remote = e.reach.starts_with("partner:") && e.reach != "partner:" + name;
+    if (!remote) return open_directory_element(e.path, create, why);
+    if (client == nullptr) {
+      *why = fmt::format("Element {} is reached through {}, but the map names no endpoint for that.",
+                         e.id, e.reach);
+      return nullptr;
+    }
+    return open_remote_element(ElementClient::channel(client, volume, epoch), e.id, e.path, create, why);
+  };
 }
 
 void NodeLoop::note_event(VolumeId volume, Epoch epoch, const std::string& what) {

@@ -11,6 +11,7 @@
 #include "common/map_store.h"
 #include "common/ready_file.h"
 #include "common/stop_signal.h"
+#include "node/element_links.h"
 #include "node/node_config.h"
 #include "node/volume_runtime.h"
 #include "node/worker_pool.h"
@@ -40,6 +41,7 @@ class NodeLoop final : public NodeServices {
   void send_command(VolumeId from, const CommandInput& input,
                     std::function<void(const PeerLinks::Answer&)> done) override;
   void note_event(VolumeId volume, Epoch epoch, const std::string& what) override;
+  decltype(StoreConfig::open_element) element_opener(VolumeId volume, Epoch epoch) override;
   void fail_stop(const std::string& why) override;
 
  private:
@@ -58,6 +60,9 @@ class NodeLoop final : public NodeServices {
   StopSignal& stop_;
   const Incarnation incarnation_;
   Context context_;
+  // Only where elements have a reach of "partner:NODE". Workers may use them until they are gone.
+  std::unique_ptr<ElementServer> element_server_;
+  std::shared_ptr<ElementClient> element_client_;
   std::unique_ptr<MapClient> map_;
   ClusterMap cluster_;
   uint64_t cluster_version_ = 0;

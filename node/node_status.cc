@@ -12,8 +12,40 @@ namespace {
 
 using Json = nlohmann::json;
 
+Json progress_json(const StoreProgress& p) {
+  Json out = {{"state", std::string(p.state)},
+              {"done_bytes", p.done_bytes},
+              {"total_bytes", p.total_bytes},
+              {"bytes_per_second", static_cast<uint64_t>(p.bytes_per_second)},
+              {"seconds_left", 0},
+              {"checked_blocks", p.checked_blocks},
+              {"repaired_blocks", p.repaired_blocks},
+              {"lost_blocks", p.lost_blocks},
+              {"finished_count", p.finished_count}};
+  if (!p.element.empty()) out["element"] = p.element;
+  if (p.bytes_per_second > 0 && p.total_bytes > p.done_bytes)
+    out["seconds_left"] =
+        static_cast<uint64_t>(static_cast<double>(p.total_bytes - p.done_bytes) / p.bytes_per_second);
+  return out;
+}
+
+// What an admin request asks of elements; nullopt when it cannot be understood.
+std::optional<ElementWish> wish_of(const Json& arguments) {
+  using What = ElementWish::What;
+  const std::string what = arguments.value("what", "");
+  ElementWish wish{What::kFail, arguments.value("id", ""), arguments.value("path", "")};
+  if (what == "fail") wish.what = What::kFail;
+  else if (what == "replace") wish.what = What::kReplace;
+  else if (what == "add") wish.what = What::kAddSpare;
+  else if (what == "remove") wish.what = What::kRemoveSpare;
+  else if (what == "scrub") wish.what = What::kStartScrub;
+  else if (what == "pause") wish.what = What::kPauseScrub;
+  else return std::nullopt;
+  return wish;
+}
+
 Json raid_json(const VolumeRuntime& volume) {
-  Json elements = Json::array();
+  Json elements = Json::array(), spares = Json::array();
   Json out;
   if (volume.store() != nullptr) {
     const StoreStatus status = volume.store()->status();
@@ -22,14 +54,20 @@ Json raid_json(const VolumeRuntime& volume) {
                           {"path", e.path},
                           {"reach", e.reach},
                           {"state", e.state},
+                          {"repaired_blocks", e.repaired_blocks},
                           {"used_bytes", e.used_bytes},
                           {"capacity_bytes", e.capacity_bytes}});
+    for (const ElementStatus& e : status.spares)
+      spares.push_back({{"id", e.id}, {"path", e.path}, {"reach", e.reach}, {"state", e.state}});
+    out["rebuild"] = progress_json(status.rebuild);
+    out["scrub"] = progress_json(status.scrub);
     out["level"] = status.raid_level;
     out["state"] = status.raid_state;
     out["used_bytes"] = status.used_bytes;
     out["capacity_bytes"] = status.capacity_bytes;
   }
   out["elements"] = std::move(elements);
+  out["spares"] = std::move(spares);
   return out;
 }
 
@@ -147,6 +185,41 @@ void NodeLoop::on_admin(const Message& message, const ParsedHead& head) {
                         {"epoch", e.epoch},
                         {"what", e.what}});
     answer(true, {{"events", std::move(events)}});
+    return;
+  }
+  if (request->verb == "elements") {  // {"volume": "1.0", "what": "fail", "id": "1.0-e1"}
+    const Json arguments = Json::parse(request->arguments, nullptr, false);
+    const std::string wanted = arguments.is_object() ? arguments.value("volume", "") : "";
+    const auto wish = arguments.is_object() ? wish_of(arguments) : std::nullopt;
+    for (auto& [id, volume] : volumes_) {
+      if (to_string(id) != wanted || !wish) continue;
+      volume->change_elements(*wish, [answer](const std::string& why) {
+        if (why.empty()) answer(true, Json::object());
+        else answer(false, {{"error", why}});
+      });
+      return;
+    }
+    answer(false, {{"error", fmt::format("node {} cannot do that with volume \"{}\"", config_.name, wanted)}});
+    return;
+  }
+  if (request->verb == "fsck") {  // {"volume": "1.0", "repair": false}
+    const Json arguments = Json::parse(request->arguments, nullptr, false);
+    const std::string wanted = arguments.is_object() ? arguments.value("volume", "") : "";
+    for (auto& [id, volume] : volumes_) {
+      if (to_string(id) != wanted) continue;
+      volume->check(arguments.value("repair", false),
+                    [answer](const std::string& why, const VolumeRuntime::Checked& checked) {
+                      if (!why.empty()) return answer(false, {{"error", why}});
+                      Json findings = Json::array();
+                      for (const StoreFinding& finding : checked.findings)
+                        findings.push_back({{"kind", finding.kind},
+                                            {"where", finding.where},
+                                            {"repaired", finding.repaired}});
+                      answer(true, {{"findings", std::move(findings)}});
+                    });
+      return;
+    }
+    answer(false, {{"error", fmt::format("node {} has no volume \"{}\"", config_.name, wanted)}});
     return;
   }
   if (request->verb == "hand_over") {  // {"volume": "1.0"}: the partner is to execute it

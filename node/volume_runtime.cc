@@ -5,12 +5,14 @@
 #include "common/codec.h"
 #include "common/ensure.h"
 #include "common/logging.h"
+#include "node/store/row_table.h"
 
 namespace pairfs {
 namespace {
 constexpr uint64_t kTailMaxBytes = 8 << 20;
 constexpr auto kHousekeeping = std::chrono::milliseconds(200);
 constexpr auto kTransactionsPeriod = std::chrono::milliseconds(200);
+constexpr auto kMaintenancePeriod = std::chrono::seconds(1);
 }  // namespace
 
 VolumeRuntime::VolumeRuntime(VolumeRuntimeConfig config, NodeServices& services)
@@ -119,7 +121,9 @@ void VolumeRuntime::do_open(Epoch epoch) {
   const uint64_t life = ++life_;
   auto opening = std::make_shared<Opening>();
   const auto point = log_->newest_checkpoint();
-  const StoreConfig store_config = config_.store;
+  StoreConfig store_config = config_.store;
+  store_config.group_record = log_->newest_elements();
+  store_config.open_element = services_.element_opener(config_.pair.volume, epoch);
   ExecutorConfig executor_config;
   executor_config.volume = config_.pair.volume;
   executor_config.epoch = epoch;
@@ -130,10 +134,10 @@ void VolumeRuntime::do_open(Epoch epoch) {
       [=] {
         opening->store = open_durable_store(store_config, epoch, point.token, &opening->why);
         if (opening->store == nullptr) return;
-        opening->executor = make_executor(executor_config, *opening->store);
         try {
+          opening->executor = make_executor(executor_config, *opening->store);
           log->read(point.sequence + 1, [&](const LogRecord& record) {
-            if (record.op == ConsistencyPoint::kOp) return true;
+            if (record.op == ConsistencyPoint::kOp || record.op == ElementsChanged::kOp) return true;
             if (record.op == BeginEpoch::kOp) {
               const auto begin = decode<BeginEpoch>(record.body.view());
               if (begin && record.sequence == 1) opening->executor->format(1, begin->now);
@@ -153,6 +157,8 @@ void VolumeRuntime::do_open(Epoch epoch) {
           });
         } catch (const LogFailure& failure) {
           opening->why = failure.what();
+        } catch (const RowsUnreadable& unreadable) {
+          opening->why = unreadable.what();
         }
       },
       [this, opening, life] {
@@ -170,6 +176,8 @@ void VolumeRuntime::do_open(Epoch epoch) {
             config_.pair.self.incarnation ^ config_.pair.volume.packed()});
         transactions_at_ = services_.now();
         began_serving_ = false;
+        logged_elements_ = elements_gate_ = 0;
+        maintenance_at_ = services_.now() + kMaintenancePeriod;
         last_checkpoint_ = services_.now();
         bytes_since_checkpoint_ = log_->last() > 0 ? 1 : 0;
         commands_since_checkpoint_ = opening->replayed;
@@ -194,6 +202,11 @@ void VolumeRuntime::do_close() {
   coordinator_wake_ = Instant::max();
   executor_.reset();
   store_.reset();
+  maintaining_ = false;
+  maintenance_at_ = Instant::max();
+  const auto jobs = std::move(jobs_);
+  jobs_.clear();
+  for (const Job& job : jobs) job.done(false);
   checkpointing_ = false;
   checkpoint_wanted_ = false;
 }
@@ -332,10 +345,23 @@ void VolumeRuntime::begin_serving() {
   executor_->begin_serving(services_.now());
 }
 
+// Rows that can be had from no element are EIO for what needs them, and nothing else.
+Executed VolumeRuntime::run_command(const CommandInput& input) {
+  try {
+    return executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
+  } catch (const RowsUnreadable& unreadable) {
+    log_error("rows.unreadable", "volume={} command={} why=\"{}\"",
+              to_string(config_.pair.volume), command_name(input.op), unreadable.what());
+    Executed executed;
+    executed.error = EIO;
+    return executed;
+  }
+}
+
 void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput& input) {
   const Instant begin = services_.now();
-  Executed executed =
-      executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
+  ++executed_;
+  Executed executed = run_command(input);
   pending->executed = services_.now();
   latencies_.execute.add(pending->executed - begin);
   if (executed.waiting || executed.cross_volume) {
@@ -391,8 +417,7 @@ void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput
 }
 
 void VolumeRuntime::execute_internal(const CommandInput& input) {
-  Executed executed =
-      executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
+  Executed executed = run_command(input);
   if (!executed.logged) return;
   LogRecord record;
   record.epoch = core_.epoch();
@@ -410,8 +435,13 @@ void VolumeRuntime::execute_internal(const CommandInput& input) {
 void VolumeRuntime::run_follow_ups() {
   if (executor_ == nullptr || !core_.may_execute()) return;
   begin_serving();
-  for (const CommandInput& input : executor_->take_follow_ups(services_.now()))
-    execute_internal(input);
+  try {
+    for (const CommandInput& input : executor_->take_follow_ups(services_.now()))
+      execute_internal(input);
+  } catch (const RowsUnreadable& unreadable) {
+    log_error("rows.unreadable", "volume={} why=\"{}\"", to_string(config_.pair.volume),
+              unreadable.what());
+  }
   for (const CommandInput& input : executor_->take_granted()) {
     const auto found = parked_.find(input.request);
     if (found == parked_.end()) {
@@ -477,7 +507,8 @@ void VolumeRuntime::release_answers() {
   pending_.clear();
   for (auto& pending : waiting) {
     if (pending->fetching ||
-        !core_.may_answer(pending->gate, pending->read, pending->durable, now)) {
+        !core_.may_answer(std::max(pending->gate, elements_gate_), pending->read, pending->durable,
+                          now)) {
       kept.push_back(std::move(pending));
       continue;
     }
@@ -496,6 +527,7 @@ void VolumeRuntime::release_answers() {
 }
 
 void VolumeRuntime::flush() {
+  note_elements();
   release_answers();
   const Instant now = services_.now();
   run_follow_ups();
@@ -520,18 +552,21 @@ void VolumeRuntime::flush() {
     next_housekeeping_ = now + kHousekeeping;
     consider_checkpoint();
   }
+  consider_maintenance();
   release_answers();
 }
 
 // ---- consistency points -----------------------------------------------------------------------
 
 void VolumeRuntime::consider_checkpoint() {
-  if (checkpointing_ || store_ == nullptr || !core_.may_execute()) return;
+  if (checkpointing_ || maintaining_ || store_ == nullptr || !core_.may_execute()) return;
   const bool changed = commands_since_checkpoint_ > 0 || bytes_since_checkpoint_ > 0;
   const bool due = services_.now() - last_checkpoint_ >= config_.checkpoint_interval ||
                    bytes_since_checkpoint_ >= config_.checkpoint_log_bytes ||
                    execute_time_ >= config_.replay_max;
-  if (!checkpoint_wanted_ && !(changed && due)) return;
+  const bool upkeep = services_.now() - last_checkpoint_ >= kMaintenancePeriod &&
+                      store_->wants_checkpoint();
+  if (!checkpoint_wanted_ && !upkeep && !(changed && due)) return;
   checkpoint_wanted_ = false;
   checkpointing_ = true;
   last_checkpoint_ = services_.now();
@@ -556,6 +591,7 @@ void VolumeRuntime::finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpo
   if (!token->ok()) {
     log_error("checkpoint.failed", "volume={} errno={}", to_string(config_.pair.volume),
               token->error());
+    bytes_since_checkpoint_ = std::max<uint64_t>(bytes_since_checkpoint_, 1);  // try again
     return;
   }
   ConsistencyPoint point;

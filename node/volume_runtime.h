@@ -40,6 +40,8 @@ class NodeServices {
                             std::function<void(const PeerLinks::Answer&)> done) = 0;
   // An entry for the history of role changes.
   virtual void note_event(VolumeId volume, Epoch epoch, const std::string& what) = 0;
+  // How elements are reached in that epoch of the volume (StoreConfig::open_element).
+  virtual decltype(StoreConfig::open_element) element_opener(VolumeId, Epoch) { return nullptr; }
   // Nothing may be served any more: end the process.
   virtual void fail_stop(const std::string& why) = 0;
 };
@@ -72,7 +74,8 @@ class VolumeRuntime final : public LogView {
   // answers what may be answered.
   void flush();
   Instant next_wake() const {
-    return std::min({core_.next_wake(), next_housekeeping_, coordinator_wake_});
+    const Instant upkeep = maintaining_ ? Instant::max() : maintenance_at_;
+    return std::min({core_.next_wake(), next_housekeeping_, coordinator_wake_, upkeep});
   }
 
   // ---- admin ----
@@ -80,6 +83,15 @@ class VolumeRuntime final : public LogView {
   // Calls done when all that was executed so far is on stable storage at both nodes (false: this
   // node does not execute the volume).
   void sync(std::function<void(bool)> done);
+  // Changes the volume's elements; `done` gets "" when that is on stable storage at both nodes, else
+  // a sentence.
+  void change_elements(ElementWish wish, std::function<void(std::string)> done);
+  // Looks at everything that the volume's last consistency point keeps, and mends what it can with
+  // `repair`. `done` gets "" and the findings, or a sentence.
+  struct Checked {
+    std::vector<StoreFinding> findings;
+  };
+  void check(bool repair, std::function<void(std::string, Checked)> done);
   const PairCore& core() const { return core_; }
   const CommandLog& log() const { return *log_; }
   const VolumeStore* store() const { return store_.get(); }
@@ -144,6 +156,9 @@ class VolumeRuntime final : public LogView {
   void answer_status(const std::vector<Bytes>& envelope, const MessageHeader& request,
                      ReplyStatus status);
   void release_answers();
+  Executed run_command(const CommandInput& input);
+  void note_elements();
+  void consider_maintenance();
   void consider_checkpoint();
   void finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpoint, Sequence contains,
                          uint32_t chain, std::shared_ptr<Result<Bytes>> token, uint64_t life);
@@ -180,6 +195,18 @@ class VolumeRuntime final : public LogView {
   bool preparing_segment_ = false;
   std::deque<PairEvent> events_;
   bool feeding_ = false;
+
+  // Maintenance of elements; never while a consistency point is written.
+  struct Job {
+    std::function<void(Maintenance&)> work;       // worker
+    std::function<void(bool carried_out)> done;   // loop
+  };
+  std::deque<Job> jobs_;
+  bool maintaining_ = false;
+  Instant maintenance_at_ = Instant::max();
+  uint64_t executed_ = 0, executed_at_maintenance_ = 0;
+  uint64_t logged_elements_ = 0;  // version that the log has
+  Sequence elements_gate_ = 0;    // its record, which every later answer waits for
 
   bool checkpointing_ = false;
   bool checkpoint_wanted_ = false;

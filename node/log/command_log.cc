@@ -139,6 +139,9 @@ void CommandLog::note(const LogRecord& record, uint64_t offset, size_t length) {
   summary_.last = record.sequence;
   summary_.last_chain = record.chain_crc;
   summary_.last_epoch = record.epoch;
+  if (record.op == ElementsChanged::kOp) {
+    if (auto changed = decode<ElementsChanged>(record.body.view())) elements_ = changed->record;
+  }
   if (record.op == ConsistencyPoint::kOp) {
     if (auto point = decode<ConsistencyPoint>(record.body.view()))
       checkpoint_ = {record.sequence, point->sequence, point->store_token};
@@ -344,6 +347,7 @@ void CommandLog::reset(Sequence base, uint32_t base_chain) {
   segments_.clear();
   index_.clear();
   checkpoint_ = {};
+  elements_.clear();
   const bool power_kept = true;
   summary_ = {base, base_chain, base, base_chain, 0, power_kept, false};
   synced_ = base;

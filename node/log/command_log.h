@@ -65,6 +65,8 @@ class CommandLog {
     Bytes token;
   };
   const CheckpointRecord& newest_checkpoint() const { return checkpoint_; }
+  // What the newest ElementsChanged record keeps; empty: there is none.
+  const Bytes& newest_elements() const { return elements_; }
 
   // Visits records (first, first+1, ... last), reading them back, until visit returns false.
   // Throws LogFailure when one is unreadable.
@@ -120,6 +122,7 @@ class CommandLog {
   CommandLogConfig config_;
   LogSummary summary_;
   CheckpointRecord checkpoint_;
+  Bytes elements_;
   std::deque<Index> index_;  // index_[i] is record base+1+i
   std::deque<std::shared_ptr<SegmentFile>> segments_;
   uint64_t end_offset_ = 0;  // in the newest segment

@@ -59,6 +59,12 @@ class BaseStore : public std::enable_shared_from_this<BaseStore> {
   virtual void confirm(BytesView token) = 0;
 
   virtual StoreStatus status() const = 0;
+
+  // As of VolumeStore.
+  virtual uint64_t elements_version() const { return 0; }
+  virtual Bytes group_record() const { return {}; }
+  virtual bool wants_checkpoint() const { return false; }
+  virtual std::shared_ptr<Maintenance> maintenance() { return nullptr; }
 };
 
 }  // namespace pairfs

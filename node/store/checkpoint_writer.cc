@@ -6,13 +6,17 @@
 
 namespace pairfs {
 
-Status CheckpointWriter::write(const Overlay& frozen, Sequence sequence) {
+Status CheckpointWriter::write(const Overlay& frozen, Sequence sequence,
+                               const std::vector<Move>& moves) {
   batch_ = rows_.make_batch();
   freed_blocks_.clear();
   carry_.reset();
   segments_.begin([this](uint64_t inode_id, Extent extent) { put_extent(inode_id, extent); });
   for (const auto& [inode_id, pieces] : frozen.inodes()) {
     PAIRFS_TRY(flatten(inode_id, pieces));
+  }
+  for (const Move& wanted : moves) {
+    if (frozen.find_inode(wanted.inode_id) == nullptr) PAIRFS_TRY(move(wanted));
   }
   PAIRFS_TRY(segments_.finish());
   std::vector<Stripe> newly_dead = write_stripe_uses();
@@ -32,6 +36,22 @@ Status CheckpointWriter::write(const Overlay& frozen, Sequence sequence) {
   for (const Stripe& stripe : segments_.stripes()) live_blocks_ += stripe.blocks;
   for (const auto& [name, blocks] : freed_blocks_) live_blocks_ -= blocks;
   batch_.reset();
+  return success();
+}
+
+Status CheckpointWriter::move(const Move& move) {
+  std::vector<char> probe;
+  for (const Extent& extent : table_.extents(move.inode_id, move.from_block, move.to_block)) {
+    if (extent.kind != Extent::Kind::kStored || extent.stripe.segment != move.segment ||
+        extent.stripe.row != move.row) {
+      continue;
+    }
+    // What cannot be read stays where it is.
+    probe.resize(extent.count * kBlockBytes);
+    if (!table_.read({extent}, extent.from, probe.data()).ok()) continue;
+    PAIRFS_TRY(write_data(move.inode_id, InodePieces(), extent.from, extent.to(), false));
+  }
+  settle_carry(move.inode_id);
   return success();
 }
 

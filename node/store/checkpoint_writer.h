@@ -13,13 +13,24 @@
 
 namespace pairfs {
 
+// Blocks of an inode that the cleaner wants elsewhere, if they are still in that stripe.
+struct Move {
+  uint64_t inode_id = 0, from_block = 0, to_block = 0;
+  SegmentId segment = 0;
+  uint32_t row = 0;
+};
+
 class CheckpointWriter {
  public:
   CheckpointWriter(const ExtentTable& table, RowTable& rows, SegmentWriter& segments)
       : table_(table), rows_(rows), segments_(segments) {}
 
-  // After success the rows are in the table (not flushed), the data synced.
-  Status write(const Overlay& frozen, Sequence sequence);
+  // After success the rows are in the table (not flushed), the data synced. `moves`, in order of
+  // inode and block, are carried out unless the overlay changes the inode.
+  Status write(const Overlay& frozen, Sequence sequence, const std::vector<Move>& moves);
+  // Blocks that the last write() took out of use, by stripe.
+  using FreedBlocks = std::map<std::pair<SegmentId, uint32_t>, uint64_t>;
+  const FreedBlocks& freed_blocks() const { return freed_blocks_; }
   // Stripes in which nothing is in use any more, once what was written is confirmed.
   std::vector<Stripe> take_dead() { return std::exchange(dead_, {}); }
   // Data blocks in use in all stripes; the caller sets what it found at opening.
@@ -36,6 +47,7 @@ class CheckpointWriter {
   void clear(uint64_t inode_id, uint64_t from, uint64_t to);
   void put_extent(uint64_t inode_id, const Extent& extent);
   void settle_carry(uint64_t inode_id);
+  Status move(const Move& move);
   std::vector<Stripe> write_stripe_uses();  // gives those with nothing left in use
 
   const ExtentTable& table_;
@@ -44,7 +56,7 @@ class CheckpointWriter {
   std::unique_ptr<RowBatch> batch_;
   // The right part of an extent that was cut, not put yet, as the next run may cut it again.
   std::optional<Extent> carry_;
-  std::map<std::pair<SegmentId, uint32_t>, uint64_t> freed_blocks_;  // by stripe
+  FreedBlocks freed_blocks_;
   std::vector<Stripe> dead_;
   uint64_t live_blocks_ = 0;
 };

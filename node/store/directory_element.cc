@@ -186,8 +186,11 @@ class DirectoryElement final : public Element {
   Result<Space> space() override {
     struct statvfs vfs;
     struct stat st;
-    // By path: a directory that was removed or unmounted is missing, even if still open here.
+    // By path: a directory that was removed, moved or unmounted is missing, even if still open here.
     if (::statvfs(path_.c_str(), &vfs) != 0 || ::stat(path_.c_str(), &st) != 0) return Errno{errno};
+    struct stat opened;
+    if (::fstat(root_.get(), &opened) != 0) return Errno{errno};
+    if (opened.st_dev != st.st_dev || opened.st_ino != st.st_ino) return Errno{ESTALE};
     return Space{st.st_dev, vfs.f_frsize * vfs.f_blocks, vfs.f_frsize * vfs.f_bavail};
   }
 
@@ -262,6 +265,7 @@ std::unique_ptr<Element> open_directory_element(const std::string& path, bool cr
     return nullptr;
   }
   auto element = std::make_unique<DirectoryElement>(path, root, open_files_max);
+  if (!create) return element;  // it was tried once, and takeover should not wait for it again
   if (const std::string missing = missing_ability(*element); !missing.empty()) {
     *why = fmt::format("The filesystem of {} {}, which an element needs: choose another place.",
                        path, missing);

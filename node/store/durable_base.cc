@@ -2,6 +2,8 @@
 
 #include "common/logging.h"
 #include "node/store/fields.h"
+#include "node/store/keeper.h"
+#include "node/store/layered_store.h"
 
 namespace pairfs {
 namespace {
@@ -41,19 +43,56 @@ DurableBase::DurableBase(VolumeParts parts)
   if (const auto row = parts_.table->get(sequence_key())) {
     sequence_ = FieldReader(*row).little<uint64_t>();
   }
+  parts_.group->note_synced(make_segment_id(parts_.opening.epoch, parts_.opening.number, 0));
   load_segments();
   note_space();
+  keeper_ = std::make_unique<Keeper>(parts_, segment_uses_);
 }
+
+DurableBase::~DurableBase() = default;
+
+// Keeps the base alive while a worker is at it.
+class DurableBase::Upkeep final : public Maintenance {
+ public:
+  explicit Upkeep(std::shared_ptr<DurableBase> base) : base_(std::move(base)) {}
+  bool run(Duration budget) override {
+    try {
+      base_->give_back();
+      return base_->keeper_->run(budget);
+    } catch (const RowsUnreadable& unreadable) {
+      log_error("maintenance.failed", "why=\"{}\"", unreadable.what());
+      return false;
+    }
+  }
+  std::string change(const ElementWish& wish) override { return base_->keeper_->change(wish); }
+  std::vector<StoreFinding> check(bool repair) override {
+    try {
+      return base_->keeper_->check(repair);
+    } catch (const RowsUnreadable& unreadable) {
+      return {{"lost", unreadable.what(), false}};
+    }
+  }
+  std::unique_ptr<VolumeStore> last_state() override { return make_layered_store(base_); }
+
+ private:
+  const std::shared_ptr<DurableBase> base_;
+};
+
+std::shared_ptr<Maintenance> DurableBase::maintenance() {
+  return std::make_shared<Upkeep>(std::static_pointer_cast<DurableBase>(shared_from_this()));
+}
+uint64_t DurableBase::elements_version() const { return keeper_->version(); }
+Bytes DurableBase::group_record() const { return keeper_->record(); }
+bool DurableBase::wants_checkpoint() const { return keeper_->has_moves(); }
 
 void DurableBase::load_segments() {
   Bytes end = stripe_prefix();
   ++end.back();
-  const RaidLayout& layout = parts_.group->layout();
   uint64_t live = 0;
   for (auto row = parts_.table->rows(stripe_prefix(), end); row->valid(); row->next()) {
     const auto use = decode_stripe_use(row->key(), row->value());
     ENSURE(use, "a stripe row cannot be understood");
-    segment_uses_[use->stripe.segment].stripes[use->stripe.row] = layout.rows(use->stripe);
+    segment_uses_[use->stripe.segment].stripes[use->stripe.row] = {use->stripe, use->live_blocks};
     live += use->live_blocks;
   }
   writer_.set_live_blocks(live);
@@ -79,14 +118,30 @@ Result<Bytes> DurableBase::write(const Overlay& frozen, Sequence sequence) {
 
 Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequence) {
   give_back();
-  if (auto written = writer_.write(frozen, sequence); !written.ok()) {
+  std::vector<Move> moves = keeper_->take_moves();
+  auto written = writer_.write(frozen, sequence, moves);
+  // Without room nothing is moved.
+  if (written.error() == ENOSPC && !moves.empty()) {
+    punch(segments_.stripes());
+    written = writer_.write(frozen, sequence, {});
+  }
+  if (!written.ok()) {
     punch(segments_.stripes());  // nothing names them
     return written.failure();
   }
-  const RaidLayout& layout = parts_.group->layout();
   for (const Stripe& stripe : segments_.stripes()) {
-    segment_uses_[stripe.segment].stripes[stripe.row] = layout.rows(stripe);
+    segment_uses_[stripe.segment].stripes[stripe.row] = {stripe, stripe.blocks};
   }
+  for (const auto& [name, blocks] : writer_.freed_blocks()) {
+    const auto use = segment_uses_.find(name.first);
+    if (use == segment_uses_.end()) continue;
+    const auto stripe = use->second.stripes.find(name.second);
+    if (stripe != use->second.stripes.end()) {
+      auto& live = stripe->second.live_blocks;
+      live -= std::min(live, static_cast<uint32_t>(blocks));
+    }
+  }
+  if (segments_.current_segment() != 0) parts_.group->note_synced(segments_.current_segment());
   // Before the flush: what RocksDB deletes from here on may be part of this consistency point.
   const uint64_t number = parts_.file_system->point_made();
   PAIRFS_ASSIGN(const RowTable::Manifest manifest, parts_.table->flush());
@@ -101,6 +156,7 @@ Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequ
   if (!crc) return Errno{EIO};
   token.manifest_crc = *crc;
   token.in_sync = parts_.group->in_sync();
+  if (keeper_->version() > 0) token.group = keeper_->record();
   {
     std::lock_guard lock(mutex_);
     unconfirmed_[number] = {eras_.advance(), writer_.take_dead()};
@@ -136,6 +192,7 @@ void DurableBase::give_back() {
   }
   punch(due);
   if (confirmed == carried_out_number_) return;
+  parts_.has_data = true;
   if (carried_out_number_ == 0) remove_older_openings();
   parts_.file_system->point_confirmed(confirmed);
   carried_out_number_ = confirmed;
@@ -162,7 +219,7 @@ void DurableBase::punch(const std::vector<Stripe>& stripes) {
 void DurableBase::remove_older_openings() {
   for (size_t i = 0; i < parts_.group->size(); ++i) {
     auto& member = parts_.group->member(i);
-    if (!member.ok()) continue;
+    if (!member.takes_writes()) continue;
     Element& element = *member.element;
     (void)element.write(confirmed_name(parts_.opening), 0, {});
     (void)element.sync_directory("");
@@ -185,11 +242,11 @@ void DurableBase::remove_older_openings() {
         }
         // What lies between stripes in use was freed or never finished.
         uint32_t at = 0;
-        for (const auto& [row, rows] : use->second.stripes) {
+        for (const auto& [row, in_use] : use->second.stripes) {
           if (row > at) {
             (void)element.punch(entry.name, at * kBlockBytes, (row - at) * kBlockBytes);
           }
-          at = row + rows;
+          at = row + parts_.group->layout().rows(in_use.stripe);
         }
         if (entry.size_bytes > at * kBlockBytes) {
           (void)element.punch(entry.name, at * kBlockBytes, entry.size_bytes - at * kBlockBytes);
@@ -202,16 +259,13 @@ void DurableBase::remove_older_openings() {
 void DurableBase::note_space() {
   table_bytes_ = parts_.table->size_bytes();
   live_blocks_ = writer_.live_blocks();
-  for (size_t i = 0; i < parts_.group->size(); ++i) {
-    auto& member = parts_.group->member(i);
-    if (!member.ok()) continue;
-    if (auto used = member.element->used_bytes(); used.ok()) member.used_bytes = *used;
-  }
+  parts_.group->look_at_elements(true);
 }
 
 StoreStatus DurableBase::status() const {
   StoreStatus out = parts_.group->status();
   out.used_bytes = live_blocks_ * kBlockBytes + table_bytes_;
+  keeper_->add_status(&out);
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "node/store/base_store.h"
 #include "node/store/checkpoint_writer.h"
 #include "node/store/mirror_file_system.h"
+#include "node/store/stripe_walk.h"
 #include "node/store/volume_files.h"
 
 namespace pairfs {
@@ -17,15 +18,21 @@ namespace pairfs {
 // What an open volume is made of; see open_volume.h for how it comes to be.
 struct VolumeParts {
   Opening opening;
+  StoreConfig config;
+  GroupRecord record;  // as it was found; change 0 when there was none
+  bool has_data = false;  // a consistency point was confirmed once
   std::shared_ptr<RaidGroup> group;
   std::shared_ptr<FramedFiles> files;
   std::shared_ptr<MirrorFileSystem> file_system;
   std::unique_ptr<RowTable> table;
 };
 
+class Keeper;
+
 class DurableBase final : public BaseStore {
  public:
   explicit DurableBase(VolumeParts parts);
+  ~DurableBase() override;
 
   Sequence sequence() const override { return sequence_; }
   std::optional<Bytes> get(BytesView key) const override { return parts_.table->get(key); }
@@ -41,11 +48,13 @@ class DurableBase final : public BaseStore {
   Result<Bytes> write(const Overlay& frozen, Sequence sequence) override;
   void confirm(BytesView token) override;
   StoreStatus status() const override;
+  uint64_t elements_version() const override;
+  Bytes group_record() const override;
+  bool wants_checkpoint() const override;
+  std::shared_ptr<Maintenance> maintenance() override;
 
  private:
-  struct SegmentUse {
-    std::map<uint32_t, uint32_t> stripes;  // rows in use: from → count
-  };
+  class Upkeep;
   struct Freed {
     uint64_t era = 0;  // of the last reads that may still want them
     std::vector<Stripe> stripes;
@@ -65,7 +74,8 @@ class DurableBase final : public BaseStore {
   Sequence sequence_ = 0;
 
   // The worker's.
-  std::map<SegmentId, SegmentUse> segment_uses_;
+  SegmentUses segment_uses_;
+  std::unique_ptr<Keeper> keeper_;
 
   // Between the loop's confirm() and the worker.
   std::mutex mutex_;

@@ -18,14 +18,21 @@ std::unique_ptr<VolumeStore> open_store(const StoreConfig& config,
 
 std::unique_ptr<VolumeStore> open_durable_store(const StoreConfig& config, Epoch epoch,
                                                 BytesView token, std::string* why) {
+  StoreConfig complete = with_recorded_elements(config, token);
+  if (!complete.open_element) {
+    complete.open_element = [](const StoreConfig::Element& element, bool create, std::string* reason) {
+      return open_directory_element(element.path, create, reason);
+    };
+  }
   std::vector<FoundElement> elements;
-  for (const StoreConfig::Element& element : config.elements) {
+  for (const StoreConfig::Element& element : complete.elements) {
     FoundElement found;
     // A directory is made for a new volume only: later, a missing one is a missing disk.
-    found.element = open_directory_element(element.path, token.empty(), &found.missing_why);
+    const bool is_new = token.empty() && config.group_record.empty();
+    found.element = complete.open_element(element, is_new, &found.missing_why);
     elements.push_back(std::move(found));
   }
-  return open_store(config, std::move(elements), epoch, token, why);
+  return open_store(complete, std::move(elements), epoch, token, why);
 }
 
 }  // namespace pairfs

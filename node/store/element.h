@@ -31,6 +31,9 @@ class Element {
 
   virtual ~Element() = default;
 
+  // Another machine's: reads go to the others first.
+  virtual bool is_remote() const { return false; }
+
   // Reads from the offset until `into` is full or the file ends; the count read.
   virtual Result<size_t> read(const std::string& name, uint64_t offset_bytes,
                               std::span<char> into) = 0;

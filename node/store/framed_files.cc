@@ -31,18 +31,26 @@ uint32_t frame_crc(const std::string& file_name, uint64_t frame, BytesView conte
 FramedFiles::FramedFiles(RaidGroup& group, std::vector<size_t> members)
     : group_(group), members_(std::move(members)) {}
 
+std::vector<size_t> FramedFiles::members() const {
+  std::lock_guard lock(mutex_);
+  return members_;
+}
+
 bool FramedFiles::any_ok() const {
-  for (const size_t i : members_) {
+  for (const size_t i : members()) {
     if (group_.member(i).ok()) return true;
   }
   return false;
 }
 
 Status FramedFiles::on_each(const char* doing, const std::function<Status(Element&)>& call) {
-  for (const size_t i : members_) {
+  for (const size_t i : members()) {
     if (!group_.member(i).ok()) continue;
     const Status done = call(*group_.member(i).element);
-    if (done.error() == ENOSPC || done.error() == EDQUOT) return Errno{ENOSPC};
+    if (done.error() == ENOSPC || done.error() == EDQUOT) {
+      PAIRFS_TRY(group_.without_room(i, doing));
+      continue;
+    }
     if (!done.ok()) group_.fail(i, doing, done.error());
   }
   return any_ok() ? success() : Status(Errno{EIO});
@@ -50,7 +58,7 @@ Status FramedFiles::on_each(const char* doing, const std::function<Status(Elemen
 
 Result<std::vector<Element::Entry>> FramedFiles::list(const std::string& directory) {
   Errno error{EIO};
-  for (const size_t i : members_) {
+  for (const size_t i : members()) {
     if (!group_.member(i).ok()) continue;
     auto entries = group_.member(i).element->list(directory);
     if (entries.ok()) return entries;
@@ -121,7 +129,7 @@ Result<uint64_t> FramedFiles::size(const std::string& name) {
   std::vector<std::pair<size_t, uint64_t>> copies;  // member, stored bytes
   int error = ENOENT;
   bool equal = true;
-  for (const size_t i : members_) {
+  for (const size_t i : members()) {
     if (!group_.member(i).ok()) continue;
     const auto stored = group_.member(i).element->size(name);
     if (stored.ok()) {
@@ -173,14 +181,19 @@ Status FramedFiles::read_frames(const std::string& name, uint64_t first_frame,
                                 std::span<char> frames) {
   // One file is read from one member, so that the members' page caches share the work.
   const size_t start = std::hash<std::string>()(name);
-  size_t good_bytes = 0, choice = 0;
-  for (size_t i = 0; i < members_.size(); ++i) {
-    choice = (start + i) % members_.size();
-    auto& member = group_.member(members_[choice]);
+  const std::vector<size_t> all = members();
+  size_t good_bytes = 0, chosen = group_.size();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const size_t candidate = all[(start + i) % all.size()];
+    auto& member = group_.member(candidate);
     if (!member.ok()) continue;
-    auto count = member.element->read(name, first_frame * kFrameBytes, frames);
+    const bool remote = member.element->is_remote();
+    if (chosen == group_.size() || !remote) chosen = candidate;
+    if (!remote) break;
+  }
+  if (chosen < group_.size()) {
+    auto count = group_.member(chosen).element->read(name, first_frame * kFrameBytes, frames);
     good_bytes = count.ok() ? *count : 0;
-    break;
   }
   for (size_t at = 0; at < frames.size(); at += kFrameBytes) {
     const auto frame = frames.subspan(at, std::min<size_t>(kFrameBytes, frames.size() - at));
@@ -189,29 +202,30 @@ Status FramedFiles::read_frames(const std::string& name, uint64_t first_frame,
         frame_is_good(name, number, {frame.data(), frame.size()})) {
       continue;
     }
-    PAIRFS_TRY(recover_frame(name, number, frame, choice));
+    PAIRFS_TRY(recover_frame(name, number, frame, chosen));
   }
   return success();
 }
 
 Status FramedFiles::recover_frame(const std::string& name, uint64_t frame, std::span<char> bytes,
-                                  size_t first_choice) {
-  for (size_t choice = 0; choice < members_.size(); ++choice) {
-    auto& member = group_.member(members_[choice]);
-    if (choice == first_choice || !member.ok()) continue;
+                                  size_t bad_member, bool only_look) {
+  for (const size_t i : members()) {
+    auto& member = group_.member(i);
+    if (i == bad_member || !member.ok()) continue;
     auto count = member.element->read(name, frame * kFrameBytes, bytes);
     if (!count.ok() || *count != bytes.size() ||
         !frame_is_good(name, frame, {bytes.data(), bytes.size()})) {
       continue;
     }
-    auto& bad = group_.member(members_[first_choice]);
-    if (!bad.ok()) return success();
+    if (only_look || bad_member >= group_.size() || !group_.member(bad_member).ok()) return success();
+    auto& bad = group_.member(bad_member);
     const BytesView good(bytes.data(), bytes.size());
     if (auto written = bad.element->write(name, frame * kFrameBytes, {&good, 1}); written.ok()) {
       ++bad.repaired_blocks;
-      log_warn("frame.repaired", "element={} file={} frame={}", bad.id, name, frame);
+      log_warn("frame.repaired", "element={} file={} frame={}", group_.name_of(bad_member).id, name,
+                   frame);
     } else {
-      group_.fail(members_[first_choice], "repair", written.error());
+      group_.fail(bad_member, "repair", written.error());
     }
     return success();
   }
@@ -231,6 +245,63 @@ Result<Bytes> FramedFiles::read_unchecked(size_t member, const std::string& name
                    std::min(kFrameContentBytes, content_bytes - content.size()));
   }
   return content;
+}
+
+Status FramedFiles::adopt(size_t index, const std::string& directory) {
+  Element& element = *group_.member(index).element;
+  const Status made = element.make_directory(directory);
+  if (!made.ok() && made.error() != EEXIST) return made;
+  PAIRFS_ASSIGN(const auto entries, list(directory));
+  FramedFiles copy(group_, {index});
+  std::vector<char> buffer(1 << 20);
+  for (const Element::Entry& entry : entries) {
+    const std::string name = directory + "/" + entry.name;
+    PAIRFS_ASSIGN(const uint64_t bytes, size(name));
+    PAIRFS_ASSIGN(auto writer, copy.create(name));
+    for (uint64_t at = 0; at < bytes;) {
+      PAIRFS_ASSIGN(const size_t count, read(name, bytes, at, buffer));
+      PAIRFS_TRY(writer->append({buffer.data(), count}));
+      at += count;
+    }
+    PAIRFS_TRY(writer->sync());
+  }
+  PAIRFS_TRY(element.sync_directory(directory));
+  PAIRFS_TRY(element.sync_directory(""));
+  std::lock_guard lock(mutex_);
+  members_.push_back(index);
+  return success();
+}
+
+void FramedFiles::drop(size_t index) {
+  std::lock_guard lock(mutex_);
+  std::erase(members_, index);
+}
+
+FramedFiles::Check FramedFiles::check(const std::string& name, bool only_look) {
+  Check out;
+  const auto content_bytes = size(name);
+  if (!content_bytes.ok()) {
+    if (content_bytes.error() != ENOENT) out.lost_frames = 1;
+    return out;
+  }
+  const uint64_t frames = (*content_bytes + kFrameContentBytes - 1) / kFrameContentBytes;
+  Bytes bytes;
+  for (const size_t i : members()) {
+    for (uint64_t frame = 0; frame < frames && group_.member(i).ok(); ++frame) {
+      const uint64_t content =
+          std::min(kFrameContentBytes, *content_bytes - frame * kFrameContentBytes);
+      bytes.assign(4 + content, '\0');
+      const auto count = group_.member(i).element->read(name, frame * kFrameBytes, bytes);
+      ++out.read_frames;
+      if (count.ok() && *count == bytes.size() && frame_is_good(name, frame, bytes)) continue;
+      if (recover_frame(name, frame, bytes, i, only_look).ok()) {
+        ++out.mended_frames;
+      } else {
+        ++out.lost_frames;
+      }
+    }
+  }
+  return out;
 }
 
 }  // namespace pairfs

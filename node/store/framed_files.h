@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,17 +73,30 @@ class FramedFiles {
   // Names in the directory on the first member that is ok.
   Result<std::vector<Element::Entry>> list(const std::string& directory);
 
-  const std::vector<size_t>& members() const { return members_; }
+  // Copies of files on member `index`, from now on. adopt() first copies those that are in
+  // `directory` (made when it is missing); nobody may write a file there meanwhile.
+  Status adopt(size_t index, const std::string& directory);
+  void drop(size_t index);
+
+  struct Check {
+    uint64_t read_frames = 0, mended_frames = 0, lost_frames = 0;
+  };
+  // Reads every copy of a file to its end and mends what is bad, or, with `only_look`, counts it;
+  // nobody may write it meanwhile.
+  Check check(const std::string& name, bool only_look = false);
+
+  std::vector<size_t> members() const;
   RaidGroup& group() { return group_; }
 
  private:
   Status read_frames(const std::string& name, uint64_t first_frame, std::span<char> frames);
   Status recover_frame(const std::string& name, uint64_t frame, std::span<char> bytes,
-                       size_t first_choice);
+                       size_t bad_member, bool only_look = false);
   bool any_ok() const;
 
   RaidGroup& group_;
-  const std::vector<size_t> members_;
+  mutable std::mutex mutex_;
+  std::vector<size_t> members_;
 };
 
 // The frame's checksum: of its place and its content.

@@ -83,7 +83,16 @@ class LayeredStore final : public VolumeStore {
   }
 
   void confirm(BytesView token) override { base_->confirm(token); }
-  StoreStatus status() const override { return base_->status(); }
+  StoreStatus status() const override {
+    StoreStatus out = base_->status();
+    // What is still in memory needs its room too, and parity or copies for small pieces of it.
+    out.available_bytes -= std::min(out.available_bytes, dirty_bytes() + dirty_bytes() / 4);
+    return out;
+  }
+  uint64_t elements_version() const override { return base_->elements_version(); }
+  Bytes group_record() const override { return base_->group_record(); }
+  bool wants_checkpoint() const override { return base_->wants_checkpoint(); }
+  std::shared_ptr<Maintenance> maintenance() override { return base_->maintenance(); }
 
  private:
   std::vector<BlockRun> block_runs(uint64_t inode_id, uint64_t from_block,

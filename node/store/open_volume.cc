@@ -21,7 +21,7 @@ struct Survey {
 class Opener {
  public:
   Opener(const StoreConfig& config, Epoch epoch, std::string* why)
-      : config_(config), epoch_(epoch), why_(why) {}
+      : config_(config), epoch_(epoch), why_(why) {}  // config: with_recorded_elements()
 
   std::optional<VolumeParts> open(std::vector<FoundElement> elements, BytesView token_bytes);
 
@@ -34,6 +34,7 @@ class Opener {
   bool survey(std::vector<FoundElement>& elements);
   bool check_superblock(size_t index, const std::string& name, const Superblock& superblock);
   bool choose_members();
+  MemberState state_of(size_t index, bool* only_cautious) const;
   bool claim();
   bool check_manifests(std::vector<size_t>* sources);
   bool build_directory(const std::vector<size_t>& sources);
@@ -41,15 +42,17 @@ class Opener {
                       const std::set<std::string>& tables);
   bool copy_table(size_t member, const std::vector<size_t>& sources, const std::string& table);
 
-  const StoreConfig& config_;
+  const StoreConfig config_;
   const Epoch epoch_;
   std::string* const why_;
   std::optional<Token> token_;
+  GroupRecord record_;
   std::vector<Survey> surveys_;
   Opening opening_;
   std::shared_ptr<RaidGroup> group_;
   std::vector<size_t> metadata_members_;
   Bytes manifest_content_;
+  std::string foreign_why_;  // of the first element that is somebody else's
 };
 
 bool Opener::check_superblock(size_t index, const std::string& name,
@@ -106,16 +109,45 @@ bool Opener::survey(std::vector<FoundElement>& elements) {
         log_warn("superblock.damaged", "path={} name={}", config_.elements[i].path, entry.name);
         continue;
       }
-      if (!check_superblock(i, entry.name, *superblock)) return false;
+      if (!check_superblock(i, entry.name, *superblock)) {
+        log_error("element.foreign", "path={} why=\"{}\"", config_.elements[i].path, *why_);
+        if (foreign_why_.empty()) foreign_why_ = *why_;
+        elements[i].missing_why = *why_;
+        elements[i].element.reset();
+        found = {};
+        break;
+      }
       if (!found.newest || found.newest->opening < superblock->opening) found.newest = superblock;
     }
   }
   return true;
 }
 
+// What the element is good for. `only_cautious`: nothing shows that it lacks something, but it was
+// away once.
+MemberState Opener::state_of(size_t index, bool* only_cautious) const {
+  const Survey& found = surveys_[index];
+  MemberState recorded = MemberState::kOk;
+  if (record_.change > 0) recorded = record_.members[index].state;
+  if (!group_->member(index).element) return MemberState::kMissing;
+  if (recorded == MemberState::kFailed) return recorded;
+  if (!token_) {
+    if (recorded == MemberState::kOk) return recorded;
+    return found.newest ? MemberState::kStale : MemberState::kMissing;
+  }
+  // An empty directory may be where a disk is not mounted: nothing is rebuilt there unasked.
+  if (!found.newest) return MemberState::kMissing;
+  // A superblock of an older opening: it was away, or is an old copy.
+  if (found.newest->opening < token_->opening) return MemberState::kStale;
+  if (recorded == MemberState::kRebuilding) return recorded;
+  if ((token_->in_sync >> index & 1) == 0) return MemberState::kStale;
+  *only_cautious = recorded != MemberState::kOk;
+  return *only_cautious ? MemberState::kStale : MemberState::kOk;
+}
+
 // Who takes part, and as what opening.
 bool Opener::choose_members() {
-  bool is_new = !token_;
+  bool is_new = !token_ && record_.change == 0;
   opening_ = {epoch_, 0};
   for (size_t i = 0; i < surveys_.size(); ++i) {
     const Survey& found = surveys_[i];
@@ -138,18 +170,29 @@ bool Opener::choose_members() {
     return refuse("Volume {} was opened 4096 times in epoch {}.", to_string(config_.volume),
                   epoch_);
   }
+  std::vector<size_t> cautious;
   for (size_t i = 0; i < surveys_.size(); ++i) {
     auto& member = group_->member(i);
-    if (!member.element) {
-      if (is_new) return refuse("{}", member.missing_why);
-      member.state = MemberState::kMissing;
-      log_warn("element.missing", "element={} path={}", member.id, member.path);
-    } else if (token_ && ((token_->in_sync >> i & 1) == 0 || !surveys_[i].newest)) {
-      member.state = MemberState::kStale;
-      log_warn("element.stale", "element={} path={}", member.id, member.path);
+    if (!member.element && is_new) return refuse("{}", member.missing_why);
+    bool only_cautious = false;
+    member.state = state_of(i, &only_cautious);
+    const bool recorded_ok = record_.change == 0 || record_.members[i].state == MemberState::kOk;
+    if (!recorded_ok) {
+      member.rebuilt_to = record_.members[i].rebuilt_to;
+    } else if (member.state == MemberState::kMissing && token_ && (token_->in_sync >> i & 1) != 0) {
+      member.rebuilt_to = make_segment_id(opening_.epoch, opening_.number, 0);
+    }
+    if (only_cautious) cautious.push_back(i);
+    if (member.state != MemberState::kOk) {
+      log_warn("element.state", "state={} element={} path={}", to_string(member.state.load()), member.name.id,
+                   member.name.path);
     }
   }
+  for (const size_t i : cautious) {
+    if (!group_->can_serve()) group_->member(i).state = MemberState::kOk;
+  }
   if (!group_->can_serve()) {
+    if (!foreign_why_.empty()) return refuse("{}", foreign_why_);
     return refuse("Volume {} needs more of its elements than are there: RAID level {} can spare "
                   "{} of {}.",
                   to_string(config_.volume), config_.raid_level, group_->layout().tolerance(),
@@ -162,31 +205,20 @@ bool Opener::choose_members() {
 bool Opener::claim() {
   for (size_t i = 0; i < group_->size(); ++i) {
     auto& member = group_->member(i);
-    if (!member.ok()) continue;
+    if (!member.takes_writes()) continue;
     Superblock superblock;
     superblock.cluster_id = config_.cluster_id;
     superblock.volume = config_.volume;
-    superblock.element_id = member.id;
+    superblock.element_id = member.name.id;
     superblock.raid_level = config_.raid_level;
     superblock.element_index = static_cast<uint8_t>(i);
     superblock.element_count = static_cast<uint8_t>(group_->size());
     superblock.opening = opening_;
-    const Bytes bytes = encode_superblock(superblock);
-    const BytesView part = bytes;
-    const std::string name = superblock_name(opening_), temporary = name + ".tmp";
-    Status done = member.element->write(temporary, 0, {&part, 1});
-    if (done.ok()) done = member.element->sync(temporary);
-    if (done.ok()) done = member.element->link(temporary, name);
-    (void)member.element->unlink(temporary);
     // A token is named, so there are data that an opening without one must not overlook.
-    if (done.ok() && token_) done = member.element->write(confirmed_name(opening_), 0, {});
-    if (done.ok()) done = member.element->sync_directory("");
+    const Status done = claim_element(*member.element, superblock, token_.has_value());
     if (done.error() == EEXIST) {
-      return refuse("{} is being opened by another process for the same epoch {}.", member.path,
+      return refuse("{} is being opened by another process for the same epoch {}.", member.name.path,
                     epoch_);
-    }
-    if (done.error() == ENOSPC || done.error() == EDQUOT) {
-      return refuse("{} is full, so the volume cannot be opened.", member.path);
     }
     if (!done.ok()) group_->fail(i, "write superblock", done.error());
   }
@@ -212,7 +244,7 @@ bool Opener::check_manifests(std::vector<size_t>* sources) {
       manifest_content_ = std::move(*content);
       sources->push_back(i);
     } else {
-      log_warn("manifest.unusable", "element={} directory={}", group_->member(i).id, directory);
+      log_warn("manifest.unusable", "element={} directory={}", group_->member(i).name.id, directory);
     }
   }
   if (!sources->empty()) return true;
@@ -295,15 +327,14 @@ std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements,
       return std::nullopt;
     }
   }
+  if (auto record = newest_group_record(config_, token_bytes)) record_ = std::move(*record);
   if (!survey(elements)) return std::nullopt;
   RaidGroup::Members members;
   for (size_t i = 0; i < elements.size(); ++i) {
     auto member = std::make_unique<RaidGroup::Member>();
-    member->id = config_.elements[i].id;
-    member->path = config_.elements[i].path;
-    member->reach = config_.elements[i].reach;
+    member->name = {config_.elements[i].id, config_.elements[i].path, config_.elements[i].reach};
     member->missing_why = elements[i].missing_why;
-    member->element = std::move(elements[i].element);
+    if (elements[i].element) member->element.put(std::move(elements[i].element));
     members.push_back(std::move(member));
   }
   group_ = std::make_shared<RaidGroup>(config_.raid_level, *layout, std::move(members));
@@ -313,6 +344,9 @@ std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements,
   if (!claim() || !build_directory(sources)) return std::nullopt;
   VolumeParts parts;
   parts.opening = opening_;
+  parts.config = config_;
+  parts.record = record_;
+  parts.has_data = token_.has_value();
   parts.group = group_;
   parts.files = std::make_shared<FramedFiles>(*group_, metadata_members_);
   parts.file_system = std::make_shared<MirrorFileSystem>(parts.files);
@@ -324,10 +358,32 @@ std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements,
 
 }  // namespace
 
+std::optional<GroupRecord> newest_group_record(const StoreConfig& config, BytesView token) {
+  std::optional<GroupRecord> newest;
+  const auto named = decode_token(token);
+  for (const BytesView bytes : {named ? BytesView(named->group) : BytesView(),
+                                BytesView(config.group_record)}) {
+    auto record = decode_group_record(bytes);
+    if (!record || record->change == 0 || record->members.size() != config.elements.size()) continue;
+    if (!newest || newest->change < record->change) newest = std::move(record);
+  }
+  return newest;
+}
+
+StoreConfig with_recorded_elements(StoreConfig config, BytesView token) {
+  if (const auto record = newest_group_record(config, token)) {
+    for (size_t i = 0; i < config.elements.size(); ++i) {
+      const ElementName& name = record->members[i].name;
+      config.elements[i] = {name.id, name.path, name.reach};
+    }
+  }
+  return config;
+}
+
 std::optional<VolumeParts> open_volume(const StoreConfig& config,
                                        std::vector<FoundElement> elements, Epoch epoch,
                                        BytesView token, std::string* why) {
-  return Opener(config, epoch, why).open(std::move(elements), token);
+  return Opener(with_recorded_elements(config, token), epoch, why).open(std::move(elements), token);
 }
 
 }  // namespace pairfs

@@ -15,6 +15,10 @@ struct FoundElement {
   std::unique_ptr<Element> element;
   std::string missing_why;
 };
+// The configuration with the elements that the newest record of the group names, and that record.
+std::optional<GroupRecord> newest_group_record(const StoreConfig& config, BytesView token);
+StoreConfig with_recorded_elements(StoreConfig config, BytesView token);
+
 std::optional<VolumeParts> open_volume(const StoreConfig& config,
                                        std::vector<FoundElement> elements, Epoch epoch,
                                        BytesView token, std::string* why);

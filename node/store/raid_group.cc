@@ -9,16 +9,20 @@
 
 namespace pairfs {
 
-const char* to_string(MemberState state) {
-  switch (state) {
-    case MemberState::kOk: return "ok";
-    case MemberState::kMissing: return "missing";
-    case MemberState::kFailed: return "failed";
-    case MemberState::kRebuilding: return "rebuilding";
-    case MemberState::kStale: return "stale";
-  }
-  return "failed";
+namespace {
+
+// More than this is plenty of room for an element beside a full one.
+constexpr uint64_t kPlentyBytes = 64 << 20;
+
+bool is_no_space(int error) { return error == ENOSPC || error == EDQUOT; }
+
+// The whole element is not there, rather than bad.
+bool is_gone(int error) {
+  return error == ENOENT || error == ESTALE || error == ENODEV || error == ENXIO ||
+         error == ENOTCONN || error == EHOSTUNREACH || error == ETIMEDOUT;
 }
+
+}  // namespace
 
 std::optional<RaidLayout> RaidGroup::layout_of(uint8_t level, size_t elements, std::string* why) {
   const auto n = static_cast<uint32_t>(elements);
@@ -50,7 +54,11 @@ std::optional<RaidLayout> RaidGroup::layout_of(uint8_t level, size_t elements, s
 }
 
 RaidGroup::RaidGroup(uint8_t level, RaidLayout layout, Members members)
-    : level_(level), layout_(layout), members_(std::move(members)) {}
+    : level_(level),
+      layout_(layout),
+      members_(std::move(members)),
+      spaces_(members_.size()),
+      rooms_(members_.size()) {}
 
 uint64_t RaidGroup::in_sync() const {
   uint64_t mask = 0;
@@ -72,11 +80,65 @@ bool RaidGroup::can_serve() const {
   return true;
 }
 
+bool RaidGroup::can_serve_without(size_t index) const {
+  if (!member(index).ok()) return can_serve();
+  if (layout_.copies == 1) {
+    uint32_t lost = 1;
+    for (const auto& m : members_) lost += !m->ok();
+    return lost <= layout_.parity_columns;
+  }
+  const size_t set = index / layout_.copies * layout_.copies;
+  for (uint32_t copy = 0; copy < layout_.copies; ++copy) {
+    if (set + copy != index && member(set + copy).ok()) return true;
+  }
+  return false;
+}
+
 void RaidGroup::fail(size_t index, const char* doing, int error) {
-  MemberState expected = MemberState::kOk;
-  if (!member(index).state.compare_exchange_strong(expected, MemberState::kFailed)) return;
-  log_error("element.failed", "element={} path={} doing={} error=\"{}\"", member(index).id,
-                member(index).path, doing, std::strerror(error));
+  const MemberState now = is_gone(error) ? MemberState::kMissing : MemberState::kFailed;
+  MemberState before = member(index).state.load();
+  do {
+    if (before == MemberState::kMissing || before == MemberState::kFailed) return;
+  } while (!member(index).state.compare_exchange_weak(before, now));
+  if (before == MemberState::kOk) member(index).rebuilt_to = synced_to_.load();
+  changes_.fetch_add(1, std::memory_order_acq_rel);
+  const ElementName name = name_of(index);
+  log_error("element.state", "state={} element={} path={} doing=\"{}\" error=\"{}\"", to_string(now),
+                name.id, name.path, doing, std::strerror(error));
+}
+
+void RaidGroup::set_state(size_t index, MemberState state) {
+  if (member(index).state.exchange(state) == state) return;
+  changes_.fetch_add(1, std::memory_order_acq_rel);
+  const ElementName name = name_of(index);
+  log_warn("element.state", "element={} path={} state={}", name.id, name.path, to_string(state));
+}
+
+void RaidGroup::rename(size_t index, const ElementName& name) {
+  std::lock_guard lock(mutex_);
+  member(index).name = name;
+  changes_.fetch_add(1, std::memory_order_acq_rel);
+}
+
+ElementName RaidGroup::name_of(size_t index) const {
+  std::lock_guard lock(mutex_);
+  return member(index).name;
+}
+
+Status RaidGroup::without_room(size_t index, const char* doing) {
+  if (!can_serve_without(index)) return Errno{ENOSPC};
+  const auto full = member(index).element->space();
+  if (!full.ok()) return Errno{ENOSPC};
+  for (size_t i = 0; i < size(); ++i) {
+    if (i == index || !member(i).ok()) continue;
+    const auto other = member(i).element->space();
+    if (!other.ok() || other->filesystem_id == full->filesystem_id ||
+        other->available_bytes < kPlentyBytes + 4 * full->available_bytes) {
+      return Errno{ENOSPC};
+    }
+  }
+  fail(index, doing, ENOSPC);
+  return success();
 }
 
 std::string RaidGroup::segment_name(SegmentId segment) {
@@ -86,20 +148,23 @@ std::string RaidGroup::segment_name(SegmentId segment) {
 
 Status RaidGroup::create_segment(SegmentId segment) {
   for (size_t i = 0; i < size(); ++i) {
-    if (!member(i).ok()) continue;
+    if (!member(i).takes_writes()) continue;
     auto written = member(i).element->write(segment_name(segment), 0, {});
-    if (written.error() == ENOSPC || written.error() == EDQUOT) return Errno{ENOSPC};
     if (written.ok()) written = member(i).element->sync_directory("");
-    if (!written.ok()) fail(i, "create segment", written.error());
+    if (is_no_space(written.error())) {
+      PAIRFS_TRY(without_room(i, "create segment"));
+    } else if (!written.ok()) {
+      fail(i, "create segment", written.error());
+    }
   }
   return can_serve() ? success() : Status(Errno{EIO});
 }
 
 Status RaidGroup::write_member(size_t index, const Stripe& stripe, BytesView bytes) {
-  if (!member(index).ok()) return success();
+  if (!member(index).takes_writes()) return success();
   const auto written = member(index).element->write(segment_name(stripe.segment),
                                                     stripe.row * kBlockBytes, {&bytes, 1});
-  if (written.error() == ENOSPC || written.error() == EDQUOT) return Errno{ENOSPC};
+  if (is_no_space(written.error())) return without_room(index, "write");
   if (!written.ok()) fail(index, "write", written.error());
   return success();
 }
@@ -138,9 +203,13 @@ Status RaidGroup::write_stripe(const Stripe& stripe, std::span<const char> data)
 
 Status RaidGroup::sync(SegmentId segment) {
   for (size_t i = 0; i < size(); ++i) {
-    if (!member(i).ok()) continue;
+    if (!member(i).takes_writes()) continue;
     const auto synced = member(i).element->sync(segment_name(segment));
-    if (!synced.ok()) fail(i, "sync", synced.error());
+    if (is_no_space(synced.error())) {
+      PAIRFS_TRY(without_room(i, "sync"));
+    } else if (!synced.ok()) {
+      fail(i, "sync", synced.error());
+    }
   }
   return can_serve() ? success() : Status(Errno{EIO});
 }
@@ -164,10 +233,15 @@ Status RaidGroup::read_column(const Stripe& stripe, uint32_t column, uint32_t fi
                               std::span<const uint32_t> crcs, char* into) {
   // Spreads reads over the copies, the same blocks always to the same one (its page cache).
   const uint32_t start = (stripe.row + first_row) / 256;
-  uint32_t chosen = 0;
+  uint32_t chosen = start % layout_.copies;
+  bool found = false;
   for (uint32_t i = 0; i < layout_.copies; ++i) {
-    chosen = (start + i) % layout_.copies;
-    if (member(layout_.element_of(stripe, column, chosen)).ok()) break;
+    const uint32_t copy = (start + i) % layout_.copies;
+    const Member& candidate = member(layout_.element_of(stripe, column, copy));
+    if (!candidate.ok()) continue;
+    if (!found || !candidate.element->is_remote()) chosen = copy;
+    found = true;
+    if (!candidate.element->is_remote()) break;
   }
   Member& from = member(layout_.element_of(stripe, column, chosen));
   size_t good_bytes = 0;
@@ -202,8 +276,9 @@ Status RaidGroup::recover_rows(const Stripe& stripe, uint32_t column, uint32_t c
                                       crcs[i], into + i * kBlockBytes);
     }
   } else {
+    const auto is_good = [&](size_t i, BytesView block) { return crc32c(block) == crcs[i]; };
     recovered = layout_.parity_columns > 0 &&
-                recover_from_parity(stripe, column, first_row, crcs, into);
+                recover_from_parity(stripe, column, first_row, crcs.size(), is_good, into);
   }
   if (recovered) {
     repair(layout_.element_of(stripe, column, copy), stripe, first_row,
@@ -228,9 +303,9 @@ bool RaidGroup::recover_from_copies(const Stripe& stripe, uint32_t column, uint3
 }
 
 bool RaidGroup::recover_from_parity(const Stripe& stripe, uint32_t column, uint32_t first_row,
-                                    std::span<const uint32_t> crcs, char* into) {
+                                    size_t count, const IsGood& is_good, char* into) {
   const uint32_t columns = layout_.data_columns(stripe);
-  const size_t bytes = crcs.size() * kBlockBytes;
+  const size_t bytes = count * kBlockBytes;
   std::vector<std::vector<char>> buffers;
   buffers.reserve(columns + layout_.parity_columns);  // the columns point into them
   std::vector<GivenColumn> there;
@@ -247,11 +322,11 @@ bool RaidGroup::recover_from_parity(const Stripe& stripe, uint32_t column, uint3
     std::vector<char> buffer(bytes);
     if (stored > 0) {
       if (!member(index).ok()) continue;
-      const auto count =
+      const auto there_bytes =
           member(index).element->read(segment_name(stripe.segment),
                                       (stripe.row + first_row) * kBlockBytes,
                                       {buffer.data(), stored});
-      if (!count.ok() || *count != stored) continue;
+      if (!there_bytes.ok() || *there_bytes != stored) continue;
     }
     buffers.push_back(std::move(buffer));
     there.push_back({number, buffers.back().data()});
@@ -259,16 +334,16 @@ bool RaidGroup::recover_from_parity(const Stripe& stripe, uint32_t column, uint3
   if (there.size() < columns) return false;
   // With a column more than needed, one of them may be bad unnoticed: each is left out in turn
   // until the checksum fits. Block by block then, as different blocks may be bad.
-  std::vector<bool> good(crcs.size());
-  size_t missing = crcs.size();
+  std::vector<bool> good(count);
+  size_t missing = count;
   for (size_t left_out = there.size(); left_out-- > 0 && missing > 0;) {
     std::vector<GivenColumn> given = there;
     if (there.size() > columns) given.erase(given.begin() + static_cast<ptrdiff_t>(left_out));
     std::vector<char> attempt(bytes);
     reconstruct_column(columns, layout_.parity_columns, given, column, attempt.data(), bytes);
-    for (size_t i = 0; i < crcs.size(); ++i) {
+    for (size_t i = 0; i < count; ++i) {
       const BytesView block(attempt.data() + i * kBlockBytes, kBlockBytes);
-      if (good[i] || crc32c(block) != crcs[i]) continue;
+      if (good[i] || !is_good(i, block)) continue;
       std::memcpy(into + i * kBlockBytes, block.data(), kBlockBytes);
       good[i] = true;
       --missing;
@@ -288,13 +363,13 @@ void RaidGroup::repair(size_t index, const Stripe& stripe, uint32_t row, BytesVi
     return;
   }
   bad.repaired_blocks += bytes.size() / kBlockBytes;
-  log_warn("block.repaired", "element={} segment={} row={} blocks={}", bad.id,
+  log_warn("block.repaired", "element={} segment={} row={} blocks={}", name_of(index).id,
                segment_name(stripe.segment), stripe.row + row, bytes.size() / kBlockBytes);
 }
 
 void RaidGroup::punch(SegmentId segment, uint32_t row, uint32_t rows) {
   for (auto& m : members_) {
-    if (m->ok()) {
+    if (m->takes_writes()) {
       (void)m->element->punch(segment_name(segment), row * kBlockBytes, rows * kBlockBytes);
     }
   }
@@ -302,7 +377,32 @@ void RaidGroup::punch(SegmentId segment, uint32_t row, uint32_t rows) {
 
 void RaidGroup::remove_segment(SegmentId segment) {
   for (auto& m : members_) {
-    if (m->ok()) (void)m->element->unlink(segment_name(segment));
+    if (m->takes_writes()) (void)m->element->unlink(segment_name(segment));
+  }
+}
+
+void RaidGroup::look_at_elements(bool measure) {
+  for (size_t i = 0; i < size(); ++i) {
+    if (!member(i).element) continue;
+    const auto space = member(i).element->space();
+    if (!space.ok()) {
+      if (member(i).takes_writes()) fail(i, "look", space.error());
+      continue;
+    }
+    if (measure) {
+      if (const auto used = member(i).element->used_bytes(); used.ok()) member(i).used_bytes = *used;
+    }
+    const uint64_t room = member(i).used_bytes + space->available_bytes;
+    std::lock_guard lock(mutex_);
+    if (rooms_[i] == 0) rooms_[i] = room;
+    spaces_[i] = *space;
+  }
+  // Somebody else filled one up: without it there is room.
+  for (size_t i = 0; i < size(); ++i) {
+    if (!member(i).takes_writes() || !spaces_[i] || spaces_[i]->available_bytes > kPlentyBytes / 4)
+      continue;
+    if (member(i).used_bytes + spaces_[i]->available_bytes < rooms_[i] / 2)
+      (void)without_room(i, "find room");
   }
 }
 
@@ -312,24 +412,29 @@ StoreStatus RaidGroup::status() const {
   out.raid_state = can_serve() ? "optimal" : "failed";
   // Elements that share a filesystem share its space: each gets its part.
   std::map<uint64_t, uint64_t> sharers;
-  std::vector<std::optional<Element::Space>> spaces;
-  for (const auto& m : members_) {
-    std::optional<Element::Space> space;
-    if (m->element) {
-      if (auto found = m->element->space(); found.ok()) space = *found;
+  std::lock_guard lock(mutex_);
+  std::vector<std::optional<Element::Space>> spaces = spaces_;
+  for (size_t i = 0; i < size(); ++i) {
+    if (member(i).takes_writes() && !member(i).element->is_remote()) {
+      if (const auto now = member(i).element->space(); now.ok()) spaces[i] = *now;
     }
-    if (space) ++sharers[space->filesystem_id];
-    spaces.push_back(space);
+    if (spaces[i]) ++sharers[spaces[i]->filesystem_id];
   }
   uint64_t capacity_min = ~0ULL, available_min = ~0ULL;
   for (size_t i = 0; i < size(); ++i) {
     const Member& m = member(i);
-    ElementStatus element{m.id, m.path, m.reach, to_string(m.state.load()), m.used_bytes, 0};
-    if (!m.ok() && out.raid_state == "optimal") out.raid_state = "degraded";
+    const MemberState state = m.state.load();
+    ElementStatus element{m.name.id, m.name.path, m.name.reach, to_string(state), m.used_bytes, 0,
+                          m.repaired_blocks};
+    if (state == MemberState::kRebuilding && out.raid_state != "failed") {
+      out.raid_state = "rebuilding";
+    } else if (state != MemberState::kOk && out.raid_state == "optimal") {
+      out.raid_state = "degraded";
+    }
     if (spaces[i]) {
       const uint64_t sharing = sharers[spaces[i]->filesystem_id];
       element.capacity_bytes = spaces[i]->capacity_bytes / sharing;
-      if (m.ok()) {
+      if (m.takes_writes()) {
         capacity_min = std::min(capacity_min, element.capacity_bytes);
         available_min = std::min(available_min, spaces[i]->available_bytes / sharing);
       }

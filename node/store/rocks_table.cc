@@ -162,6 +162,12 @@ class RocksTable final : public RowTable {
     return status.ok() ? success() : failure("write", status);
   }
 
+  void quietly(const std::function<void()>& work) override {
+    const bool paused = db_->PauseBackgroundWork().ok();
+    work();
+    if (paused) (void)db_->ContinueBackgroundWork();
+  }
+
   Result<Manifest> flush() override {
     rocksdb::FlushOptions options;
     options.allow_write_stall = true;

@@ -4,6 +4,7 @@
 // Threads: one worker writes; any thread reads.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -49,6 +50,8 @@ class RowTable {
   virtual std::unique_ptr<RowBatch> make_batch() const = 0;
   virtual Status write(RowBatch& batch) = 0;
   virtual Result<Manifest> flush() = 0;
+  // Runs `work` while the table writes no files.
+  virtual void quietly(const std::function<void()>& work) { work(); }
   // Of its files, about.
   virtual uint64_t size_bytes() const = 0;
 };

@@ -53,6 +53,10 @@ struct RaidLayout {
   uint32_t parity_element(const Stripe& stripe, uint32_t parity) const {
     return (data_columns(stripe) + parity + stripe.first) % elements;
   }
+  // Blocks that it takes on all elements together.
+  uint64_t stored_blocks(const Stripe& stripe) const {
+    return uint64_t{stripe.blocks} * copies + uint64_t{rows(stripe)} * parity_columns;
+  }
   // Blocks in a data column; only the last may be shorter than rows().
   uint32_t column_blocks(const Stripe& stripe, uint32_t column) const {
     const uint32_t height = rows(stripe);

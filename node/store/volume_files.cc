@@ -9,6 +9,7 @@ namespace pairfs {
 namespace {
 
 constexpr uint32_t kTokenMagic = 0x4b545046;  // "FPTK"
+constexpr uint32_t kTokenVersion = 2;
 constexpr BytesView kSuperblockMagic = "PAIRFSSB";
 constexpr size_t kSuperblockBytes = 4096;
 
@@ -105,7 +106,7 @@ std::optional<Superblock> decode_superblock(BytesView bytes) {
 Bytes encode_token(const Token& token) {
   Bytes bytes;
   put_little(&bytes, kTokenMagic);
-  put_little(&bytes, kStorageVersion);
+  put_little(&bytes, kTokenVersion);
   put_little(&bytes, token.opening.epoch);
   put_little(&bytes, token.opening.number);
   put_little(&bytes, token.number);
@@ -114,6 +115,8 @@ Bytes encode_token(const Token& token) {
   put_little(&bytes, token.manifest_crc);
   put_little(&bytes, token.in_sync);
   put_text(&bytes, token.manifest);
+  put_little(&bytes, static_cast<uint32_t>(token.group.size()));
+  bytes += token.group;
   put_crc(&bytes);
   return bytes;
 }
@@ -123,7 +126,8 @@ std::optional<Token> decode_token(BytesView bytes) {
   if (!body) return std::nullopt;
   FieldReader fields(*body);
   if (fields.little<uint32_t>() != kTokenMagic) return std::nullopt;
-  if (fields.little<uint32_t>() != kStorageVersion) return std::nullopt;
+  const auto version = fields.little<uint32_t>();
+  if (version < 1 || version > kTokenVersion) return std::nullopt;
   Token token;
   token.opening.epoch = fields.little<uint64_t>();
   token.opening.number = fields.little<uint32_t>();
@@ -133,7 +137,21 @@ std::optional<Token> decode_token(BytesView bytes) {
   token.manifest_crc = fields.little<uint32_t>();
   token.in_sync = fields.little<uint64_t>();
   token.manifest = fields.take(fields.little<uint16_t>());
+  if (version > 1) token.group = fields.take(fields.little<uint32_t>());
   return fields.at_end() ? std::optional(token) : std::nullopt;
+}
+
+Status claim_element(Element& element, const Superblock& superblock, bool has_data) {
+  const Bytes bytes = encode_superblock(superblock);
+  const BytesView part = bytes;
+  const std::string name = superblock_name(superblock.opening), temporary = name + ".tmp";
+  Status done = element.write(temporary, 0, {&part, 1});
+  if (done.ok()) done = element.sync(temporary);
+  if (done.ok()) done = element.link(temporary, name);
+  (void)element.unlink(temporary);
+  if (done.ok() && has_data) done = element.write(confirmed_name(superblock.opening), 0, {});
+  if (done.ok()) done = element.sync_directory("");
+  return done;
 }
 
 }  // namespace pairfs

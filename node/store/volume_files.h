@@ -56,8 +56,13 @@ struct Token {
   uint64_t manifest_bytes = 0;
   uint32_t manifest_crc = 0;
   uint64_t in_sync = 0;  // bit i: element i has all of it
+  Bytes group;           // encode_group_record(); empty in version 1
 };
 Bytes encode_token(const Token& token);
 std::optional<Token> decode_token(BytesView bytes);
+
+// Makes the element a member of this opening: nobody else can then have the opening's name there
+// (EEXIST). With `has_data` an opening without a token is refused from then on.
+Status claim_element(Element& element, const Superblock& superblock, bool has_data);
 
 }  // namespace pairfs

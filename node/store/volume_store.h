@@ -20,6 +20,8 @@
 
 namespace pairfs {
 
+class Element;
+
 // One command's changes, applied all together or not at all. Order matters within one inode's
 // data; rows: the last put or erase of a key counts.
 struct Changes {
@@ -65,15 +67,60 @@ class Checkpoint {
   virtual Result<Bytes> run() = 0;
 };
 
+// What an operator asks of a volume's elements.
+struct ElementWish {
+  enum class What { kFail, kReplace, kAddSpare, kRemoveSpare, kStartScrub, kPauseScrub };
+  What what;
+  std::string id;    // of the element; kAddSpare, kStartScrub, kPauseScrub: none
+  std::string path;  // kAddSpare; kReplace: where the new one is, empty for the same place
+};
+
+// Something wrong with what the store keeps.
+struct StoreFinding {
+  std::string kind;   // "superblock", "metadata", "data", "lost", "extent", "stripe", "element"
+  std::string where;  // for people
+  bool repaired = false;
+};
+
+// Work on the elements beside commands: returning and replaced ones get what they lack, spares step
+// in, scrubs. Worker thread, never while a Checkpoint runs or another call here does. It keeps what
+// it needs of the store alive.
+class Maintenance {
+ public:
+  virtual ~Maintenance() = default;
+  // Works for about `budget`; true when there is more to do at once.
+  virtual bool run(Duration budget) = 0;
+  // "" when it was carried out, else a sentence that says why not.
+  virtual std::string change(const ElementWish& wish) = 0;
+  // Checks everything that the store keeps, at the last consistency point, and with `repair` mends
+  // what it can. Takes as long as it takes.
+  virtual std::vector<StoreFinding> check(bool repair) = 0;
+  // The state at the last consistency point, to look at only.
+  virtual std::unique_ptr<class VolumeStore> last_state() = 0;
+};
+
+// How far a rebuild or a scrub is.
+struct StoreProgress {
+  std::string_view state = "idle";  // idle, running, paused
+  std::string element;         // that is rebuilt
+  uint64_t done_bytes = 0, total_bytes = 0;
+  double bytes_per_second = 0;
+  uint64_t checked_blocks = 0, repaired_blocks = 0, lost_blocks = 0;
+  uint64_t finished_count = 0;  // since the volume was opened
+};
+
 struct ElementStatus {
   std::string id, path, reach, state;  // state: ok, missing, failed, rebuilding, stale
   uint64_t used_bytes = 0, capacity_bytes = 0;
+  uint64_t repaired_blocks = 0;  // since the volume was opened
 };
 struct StoreStatus {
   std::string raid_level;  // the level in force, as a number: "1"
   std::string raid_state;  // optimal, degraded, rebuilding, failed
   std::vector<ElementStatus> elements;
   uint64_t used_bytes = 0, capacity_bytes = 0, available_bytes = 0;  // usable bytes, not raw
+  std::vector<ElementStatus> spares;
+  StoreProgress rebuild, scrub;
 };
 
 class VolumeStore {
@@ -116,6 +163,16 @@ class VolumeStore {
   virtual void confirm(BytesView token) = 0;
 
   virtual StoreStatus status() const = 0;
+
+  // ---- elements ----
+  // Grows with every change of an element's state, or of how far a rebuild is; 0: never changed.
+  virtual uint64_t elements_version() const { return 0; }
+  // What the log is to keep about the elements (StoreConfig::group_record).
+  virtual Bytes group_record() const { return {}; }
+  // True when a consistency point would let the store go on, whether anything changed or not.
+  virtual bool wants_checkpoint() const { return false; }
+  // nullptr: there is nothing to maintain.
+  virtual std::shared_ptr<Maintenance> maintenance() { return nullptr; }
 };
 
 struct StoreConfig {
@@ -126,6 +183,13 @@ struct StoreConfig {
     std::string id, path, reach;
   };
   std::vector<Element> elements;
+  // What the log's newest ElementsChanged keeps; empty: there is none. When it, or the token, is
+  // newer than `elements`, it counts.
+  Bytes group_record;
+  // Reaches an element; made when it is missing and `create` says so. Any thread; null with a
+  // sentence. Empty function: every element is a directory of this machine.
+  std::function<std::unique_ptr<pairfs::Element>(const Element&, bool create, std::string* why)>
+      open_element;
   size_t block_cache_bytes = 32 << 20;
 };
 

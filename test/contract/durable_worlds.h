@@ -19,7 +19,7 @@ inline StoreConfig make_store_config(uint8_t level, size_t elements, const std::
   config.raid_level = level;
   config.block_cache_bytes = 1 << 20;
   for (size_t i = 0; i < elements; ++i) {
-    const std::string id = "e" + std::to_string(i);
+    const std::string id = fmt::format("e{}", i);
     config.elements.push_back({id, root + "/" + id, "dir"});
   }
   return config;
@@ -45,15 +45,26 @@ class DirectoryWorld final : public StoreWorld {
 class SimulatedWorld final : public StoreWorld {
  public:
   SimulatedWorld(uint8_t level, size_t elements, uint64_t seed)
-      : config(make_store_config(level, elements, "disk")), disks(elements, seed) {}
+      : config(make_store_config(level, elements, "disk")), disks(elements + 1, seed) {
+    // The disk behind the last one is empty: "disk/spare".
+    config.open_element = [this](const StoreConfig::Element& element, bool, std::string* why) {
+      const size_t index = disk_of(element.path);
+      if (!missing.contains(index)) return disks.element(index);
+      *why = "it is missing";
+      return std::unique_ptr<Element>();
+    };
+  }
+  size_t disk_of(const std::string& path) const {
+    for (size_t i = 0; i < config.elements.size(); ++i) {
+      if (config.elements[i].path == path) return i;
+    }
+    return config.elements.size();
+  }
   std::unique_ptr<VolumeStore> open(Epoch epoch, BytesView token, std::string* why) override {
+    const StoreConfig recorded = with_recorded_elements(config, token);
     std::vector<FoundElement> elements(config.elements.size());
     for (size_t i = 0; i < elements.size(); ++i) {
-      if (missing.contains(i)) {
-        elements[i].missing_why = "it is missing";
-      } else {
-        elements[i].element = disks.element(i);
-      }
+      elements[i].element = config.open_element(recorded.elements[i], false, &elements[i].missing_why);
     }
     return open_store(config, std::move(elements), epoch, token, why);
   }

@@ -1,0 +1,500 @@
+#include "node/store/keeper.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "common/logging.h"
+#include "common/map_store.h"
+
+namespace pairfs {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kLookPeriod = 1s;
+constexpr Duration kNotePeriod = 2s;        // how often progress is worth a record in the log
+constexpr Duration kReturnDelay = 2s;       // a missing element is looked for after this
+constexpr Duration kSpareDelay = 30s;       // and replaced by a spare after this
+constexpr size_t kSparesMax = 16;
+
+}  // namespace
+
+Keeper::Keeper(VolumeParts& parts, const SegmentUses& uses)
+    : parts_(parts),
+      group_(*parts.group),
+      uses_(uses),
+      first_change_(parts.record.change),
+      gone_since_(parts.group->size()),
+      trusted_(parts.group->size()),
+      spares_(parts.record.spares),
+      scrub_(parts.record.scrub),
+      scrubbed_to_(parts.record.scrubbed_to) {
+  if (scrub_ == ScrubState::kRunning) scrub_progress_.state = "running";
+  if (scrub_ == ScrubState::kPaused) scrub_progress_.state = "paused";
+  // What was found may not be what was recorded.
+  bool differs = false;
+  for (size_t i = 0; i < group_.size(); ++i) {
+    const MemberState recorded =
+        parts.record.change == 0 ? MemberState::kOk : parts.record.members[i].state;
+    differs |= recorded != group_.member(i).state.load();
+  }
+  if (differs) group_.note_change();
+}
+
+uint64_t Keeper::version() const { return first_change_ + group_.changes(); }
+
+GroupRecord Keeper::describe() const {
+  GroupRecord record;
+  record.change = version();
+  for (size_t i = 0; i < group_.size(); ++i) {
+    const auto& member = group_.member(i);
+    record.members.push_back({group_.name_of(i), member.state.load(), member.rebuilt_to.load()});
+  }
+  std::lock_guard lock(mutex_);
+  record.spares = spares_;
+  record.scrub = scrub_;
+  record.scrubbed_to = scrubbed_to_;
+  return record;
+}
+
+Bytes Keeper::record() const { return encode_group_record(describe()); }
+
+void Keeper::add_status(StoreStatus* status) const {
+  std::lock_guard lock(mutex_);
+  for (const ElementName& spare : spares_)
+    status->spares.push_back({spare.id, spare.path, spare.reach, "spare", 0, 0, 0});
+  status->rebuild = rebuild_progress_;
+  status->scrub = scrub_progress_;
+}
+
+bool Keeper::run(Duration budget) {
+  const Instant deadline = boot_now() + budget;
+  if (boot_now() >= look_at_) {
+    look_at_ = boot_now() + kLookPeriod;
+    look();
+  }
+  clean(deadline);
+  work(deadline);
+  return walk_ != nullptr || scan_ != nullptr;
+}
+
+// ---- who is there -----------------------------------------------------------------------------
+
+void Keeper::look() {
+  group_.look_at_elements(false);
+  for (size_t i = 0; i < group_.size(); ++i) {
+    const MemberState state = group_.member(i).state.load();
+    if (state == MemberState::kOk || state == MemberState::kRebuilding) {
+      gone_since_[i] = {};
+      continue;
+    }
+    if (gone_since_[i] == Instant{}) gone_since_[i] = boot_now();
+    if (state == MemberState::kMissing && boot_now() - gone_since_[i] >= kReturnDelay) look_for(i);
+  }
+  use_spares();
+  start_rebuilds();
+  keep_metadata_copies();
+}
+
+// An empty directory may be where a disk is not mounted.
+bool Keeper::is_ours(Element& element, const std::string& id) const {
+  const auto entries = element.list("");
+  if (!entries.ok()) return false;
+  for (const Element::Entry& entry : *entries) {
+    const auto owned = parse_owned_name(entry.name);
+    if (!owned || owned->kind != "superblock") continue;
+    Bytes bytes(entry.size_bytes, '\0');
+    const auto count = element.read(entry.name, 0, bytes);
+    const auto superblock = count.ok() ? decode_superblock(bytes) : std::nullopt;
+    if (superblock && superblock->cluster_id == parts_.config.cluster_id &&
+        superblock->volume == parts_.config.volume && superblock->element_id == id)
+      return true;
+  }
+  return false;
+}
+
+// A missing element may be there again; what it missed it gets by a rebuild.
+void Keeper::look_for(size_t index) {
+  if (!parts_.config.open_element) return;
+  const ElementName name = group_.name_of(index);
+  std::string why;
+  auto element = parts_.config.open_element({name.id, name.path, name.reach}, false, &why);
+  if (!element || !is_ours(*element, name.id)) return;
+  group_.member(index).element.put(std::move(element));
+  group_.set_state(index, MemberState::kStale);
+}
+
+void Keeper::use_spares() {
+  for (size_t i = 0; i < group_.size(); ++i) {
+    const MemberState state = group_.member(i).state.load();
+    const bool lost = state == MemberState::kFailed ||
+                      (state == MemberState::kMissing && boot_now() - gone_since_[i] >= kSpareDelay);
+    if (!lost || !group_.can_serve()) continue;
+    ElementName spare;
+    {
+      std::lock_guard lock(mutex_);
+      if (spares_.empty()) return;
+      spare = spares_.front();
+      spares_.erase(spares_.begin());
+    }
+    log_warn("element.spare_used", "place={} path={}", group_.name_of(i).id, spare.path);
+    spare.id = group_.name_of(i).id;
+    if (const std::string why = replace(i, spare, true); !why.empty())
+      log_error("element.spare_unusable", "why=\"{}\"", why);
+  }
+}
+
+std::string Keeper::replace(size_t index, const ElementName& name, bool create) {
+  if (!parts_.config.open_element) return "This volume's elements cannot be replaced.";
+  std::string why;
+  auto element = parts_.config.open_element({name.id, name.path, name.reach}, create, &why);
+  if (!element) return why;
+  if (walk_ && rebuilding_ == index) walk_.reset();
+  parts_.files->drop(index);
+  group_.rename(index, name);
+  group_.member(index).element.put(std::move(element));
+  group_.member(index).rebuilt_to = 0;
+  group_.set_state(index, MemberState::kStale);
+  gone_since_[index] = boot_now();
+  return "";
+}
+
+Superblock Keeper::superblock_of(size_t index) const {
+  Superblock superblock;
+  superblock.cluster_id = parts_.config.cluster_id;
+  superblock.volume = parts_.config.volume;
+  superblock.element_id = group_.name_of(index).id;
+  superblock.raid_level = group_.level();
+  superblock.element_index = static_cast<uint8_t>(index);
+  superblock.element_count = static_cast<uint8_t>(group_.size());
+  superblock.opening = parts_.opening;
+  return superblock;
+}
+
+// Files of earlier openings and of segments that are no more.
+void Keeper::remove_leftovers(size_t index) {
+  Element& element = *group_.member(index).element;
+  const auto entries = element.list("");
+  if (!entries.ok()) return;
+  for (const Element::Entry& entry : *entries) {
+    const auto owned = parse_owned_name(entry.name);
+    if (!owned) continue;
+    if (owned->kind == "segment") {
+      const SegmentId id = make_segment_id(owned->opening.epoch, owned->opening.number,
+                                           std::strtoull(owned->rest.c_str(), nullptr, 10));
+      if (owned->opening < parts_.opening && !uses_.contains(id)) (void)element.unlink(entry.name);
+    } else if (owned->kind == "meta") {
+      if (owned->opening <= parts_.opening) (void)remove_tree(element, entry.name);
+    } else if (owned->opening < parts_.opening) {
+      (void)element.unlink(entry.name);
+    }
+  }
+}
+
+void Keeper::start_rebuilds() {
+  for (size_t i = 0; i < group_.size(); ++i) {
+    auto& member = group_.member(i);
+    if (member.state.load() != MemberState::kStale || !group_.can_serve()) continue;
+    parts_.files->drop(i);
+    remove_leftovers(i);
+    const Status claimed = claim_element(*member.element, superblock_of(i), parts_.has_data);
+    if (!claimed.ok() && claimed.error() != EEXIST) {
+      group_.fail(i, "write superblock", claimed.error());
+      continue;
+    }
+    trusted_[i] = member.rebuilt_to.exchange(0);
+    group_.set_state(i, MemberState::kRebuilding);
+  }
+}
+
+// As many as the level can lose, and one more.
+void Keeper::keep_metadata_copies() {
+  size_t copies = 0;
+  std::vector<bool> has(group_.size());
+  for (const size_t i : parts_.files->members()) {
+    has[i] = true;
+    copies += group_.member(i).ok();
+  }
+  for (size_t i = 0; i < group_.size() && copies <= group_.layout().tolerance(); ++i) {
+    if (has[i] || !group_.member(i).ok()) continue;
+    Status done = success();
+    parts_.table->quietly(
+        [&] { done = parts_.files->adopt(i, metadata_directory(parts_.opening)); });
+    if (done.ok()) {
+      ++copies;
+      log_info("element.has_metadata", "element={}", group_.name_of(i).id);
+    } else {
+      group_.fail(i, "copy metadata", done.error());
+    }
+  }
+}
+
+// ---- rebuild and scrub ------------------------------------------------------------------------
+
+void Keeper::work(Instant deadline) {
+  if (walk_ && rebuilding_ && group_.member(*rebuilding_).state != MemberState::kRebuilding) {
+    walk_.reset();
+    std::lock_guard lock(mutex_);
+    rebuild_progress_.state = "idle";
+  }
+  // A rebuild comes first.
+  if (!walk_ || !rebuilding_) {
+    for (size_t i = 0; i < group_.size(); ++i) {
+      if (group_.member(i).state.load() != MemberState::kRebuilding) continue;
+      walk_ = std::make_unique<StripeWalk>(*parts_.table, uses_, group_, uint64_t{1} << i,
+                                           group_.member(i).rebuilt_to, trusted_[i]);
+      rebuilding_ = i;
+      walk_began_ = boot_now();
+      walk_began_bytes_ = walk_->done_bytes();
+      break;
+    }
+  }
+  bool scrubbing = false;
+  {
+    std::lock_guard lock(mutex_);
+    scrubbing = scrub_ == ScrubState::kRunning;
+  }
+  if (walk_ && !rebuilding_ && !scrubbing) walk_.reset();
+  if (!walk_ && scrubbing) {
+    walk_ = std::make_unique<StripeWalk>(*parts_.table, uses_, group_, ~uint64_t{0}, scrubbed_to_);
+    rebuilding_.reset();
+    walk_began_ = boot_now();
+    walk_began_bytes_ = walk_->done_bytes();
+    metadata_left_.clear();
+    const auto files = parts_.files->list(metadata_directory(parts_.opening));
+    if (files.ok()) {
+      for (const auto& file : *files) metadata_left_.push_back(file.name);
+    }
+  }
+  if (!walk_) return;
+  if (!rebuilding_ && !scrub_metadata(deadline)) return;
+  const bool done = walk_->step(deadline);
+  {
+    std::lock_guard lock(mutex_);
+    StoreProgress& progress = rebuilding_ ? rebuild_progress_ : scrub_progress_;
+    note_progress(*walk_, walk_began_, &progress);
+    progress.element = rebuilding_ ? group_.name_of(*rebuilding_).id : std::string();
+    if (rebuilding_) {
+      group_.member(*rebuilding_).rebuilt_to = walk_->done_to();
+    } else {
+      scrubbed_to_ = walk_->done_to();
+    }
+  }
+  if (boot_now() - noted_at_ >= kNotePeriod) {
+    noted_at_ = boot_now();
+    group_.note_change();
+  }
+  if (!done) return;
+  if (rebuilding_) {
+    finish_rebuild();
+  } else {
+    std::lock_guard lock(mutex_);
+    scrub_ = ScrubState::kIdle;
+    scrubbed_to_ = 0;
+    scrub_progress_.state = "idle";
+    ++scrub_progress_.finished_count;
+    group_.note_change();
+    log_info("scrub.finished", "checked={} repaired={} lost={}", scrub_progress_.checked_blocks,
+                 scrub_progress_.repaired_blocks, scrub_progress_.lost_blocks);
+  }
+  walk_.reset();
+}
+
+void Keeper::note_progress(const StripeWalk& walk, Instant begun, StoreProgress* progress) {
+  progress->state = "running";
+  progress->done_bytes = walk.done_bytes();
+  progress->total_bytes = walk.total_bytes();
+  const double seconds = std::chrono::duration<double>(boot_now() - begun).count();
+  progress->bytes_per_second =
+      seconds <= 0 ? 0 : static_cast<double>(walk.done_bytes() - walk_began_bytes_) / seconds;
+  const auto& sum = walk.sum();
+  const uint64_t metadata = rebuilding_ ? 0 : metadata_checked_;
+  progress->checked_blocks = sum.read_blocks + metadata;
+  progress->repaired_blocks = sum.mended_blocks + (rebuilding_ ? 0 : metadata_mended_);
+  progress->lost_blocks = sum.lost_blocks + (rebuilding_ ? 0 : metadata_lost_);
+}
+
+void Keeper::finish_rebuild() {
+  const size_t index = *rebuilding_;
+  auto& member = group_.member(index);
+  const auto synced = member.element->sync_directory("");
+  if (!synced.ok()) {
+    group_.fail(index, "sync directory", synced.error());
+    return;
+  }
+  const uint64_t lost = walk_->sum().lost_blocks;
+  group_.set_state(index, MemberState::kOk);
+  log_info("rebuild.finished", "element={} written={} lost={}", group_.name_of(index).id,
+               walk_->sum().mended_blocks, lost);
+  {
+    std::lock_guard lock(mutex_);
+    rebuild_progress_.state = "idle";
+    ++rebuild_progress_.finished_count;
+  }
+  rebuilding_.reset();
+  keep_metadata_copies();
+}
+
+// True when all metadata files were read.
+bool Keeper::scrub_metadata(Instant deadline) {
+  if (metadata_left_.empty()) return true;
+  const std::string directory = metadata_directory(parts_.opening);
+  parts_.table->quietly([&] {
+    while (!metadata_left_.empty() && boot_now() < deadline) {
+      const auto checked = parts_.files->check(directory + "/" + metadata_left_.back());
+      metadata_left_.pop_back();
+      metadata_checked_ += checked.read_frames;
+      metadata_mended_ += checked.mended_frames;
+      metadata_lost_ += checked.lost_frames;
+    }
+  });
+  if (!metadata_left_.empty()) return false;
+  for (size_t i = 0; i < group_.size(); ++i) {
+    auto& member = group_.member(i);
+    if (!member.ok()) continue;
+    const Bytes expected = encode_superblock(superblock_of(i));
+    Bytes found(expected.size(), '\0');
+    const std::string name = superblock_name(parts_.opening);
+    const auto count = member.element->read(name, 0, found);
+    ++metadata_checked_;
+    if (count.ok() && *count == expected.size() && found == expected) continue;
+    const BytesView part = expected;
+    Status written = member.element->write(name, 0, {&part, 1});
+    if (written.ok()) written = member.element->sync(name);
+    if (written.ok()) {
+      ++metadata_mended_;
+      ++member.repaired_blocks;
+      log_warn("superblock.repaired", "element={}", group_.name_of(i).id);
+    } else {
+      group_.fail(i, "repair superblock", written.error());
+    }
+  }
+  return true;
+}
+
+// ---- operators --------------------------------------------------------------------------------
+
+std::optional<size_t> Keeper::find(const std::string& id) const {
+  for (size_t i = 0; i < group_.size(); ++i) {
+    if (group_.name_of(i).id == id) return i;
+  }
+  return std::nullopt;
+}
+
+// "" when a new element may be at the path.
+std::string Keeper::check_place(const std::string& path, const std::string& except_id) {
+  if (!path.starts_with('/')) return fmt::format("\"{}\" is not an absolute path.", path);
+  for (size_t i = 0; i < group_.size(); ++i) {
+    const ElementName name = group_.name_of(i);
+    if (name.path == path && name.id != except_id)
+      return fmt::format("{} is element {} already.", path, name.id);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    for (const ElementName& spare : spares_) {
+      if (spare.path == path) return fmt::format("{} is spare {} already.", path, spare.id);
+    }
+  }
+  std::string why;
+  const auto element = parts_.config.open_element({"", path, "dir"}, true, &why);
+  if (!element) return why;
+  const auto entries = element->list("");
+  if (!entries.ok()) return fmt::format("{} cannot be read: {}.", path, std::strerror(entries.error()));
+  for (const Element::Entry& entry : *entries) {
+    const auto owned = parse_owned_name(entry.name);
+    if (!owned || owned->kind != "superblock") continue;
+    Bytes bytes(entry.size_bytes, '\0');
+    const auto count = element->read(entry.name, 0, bytes);
+    const auto superblock = count.ok() ? decode_superblock(bytes) : std::nullopt;
+    if (!superblock) continue;
+    if (superblock->cluster_id != parts_.config.cluster_id ||
+        superblock->volume != parts_.config.volume || superblock->element_id != except_id) {
+      return fmt::format("{} holds element {} of volume {}: empty it first if its data are not "
+                         "needed.", path, superblock->element_id, to_string(superblock->volume));
+    }
+  }
+  return "";
+}
+
+std::string Keeper::change(const ElementWish& wish) {
+  using What = ElementWish::What;
+  if (wish.what == What::kStartScrub || wish.what == What::kPauseScrub) {
+    std::lock_guard lock(mutex_);
+    if (wish.what == What::kPauseScrub) {
+      if (scrub_ != ScrubState::kRunning) return "No scrub is running.";
+      scrub_ = ScrubState::kPaused;
+      scrub_progress_.state = "paused";
+    } else if (scrub_ != ScrubState::kRunning) {
+      if (scrub_ == ScrubState::kIdle) {
+        metadata_checked_ = metadata_mended_ = metadata_lost_ = 0;
+        const uint64_t finished = scrub_progress_.finished_count;
+        scrub_progress_ = {};
+        scrub_progress_.finished_count = finished;
+      }
+      scrub_ = ScrubState::kRunning;
+      scrub_progress_.state = "running";
+    }
+    group_.note_change();
+    return "";
+  }
+  if (wish.what == What::kAddSpare) {
+    if (!parts_.config.open_element) return "This volume's elements cannot be changed.";
+    if (const std::string why = check_place(wish.path, ""); !why.empty()) return why;
+    std::lock_guard lock(mutex_);
+    if (spares_.size() >= kSparesMax)
+      return fmt::format("There are {} spares already; that is the most.", kSparesMax);
+    size_t number = 0;
+    const auto name = [&] { return fmt::format("{}-s{}", to_string(parts_.config.volume), number); };
+    const auto taken = [&](const ElementName& spare) { return spare.id == name(); };
+    while (std::any_of(spares_.begin(), spares_.end(), taken)) ++number;
+    spares_.push_back({name(), wish.path, "dir"});
+    group_.note_change();
+    look_at_ = {};
+    return "";
+  }
+  if (wish.what == What::kRemoveSpare) {
+    std::lock_guard lock(mutex_);
+    const size_t count = std::erase_if(spares_, [&](const auto& s) { return s.id == wish.id; });
+    if (count > 0) {
+      group_.note_change();
+      return "";
+    }
+  }
+  const auto index = find(wish.id);
+  if (!index) return fmt::format("Volume {} has no element \"{}\".", to_string(parts_.config.volume), wish.id);
+  switch (wish.what) {
+    case What::kRemoveSpare:
+      return fmt::format("{} is in use, and RAID level {} needs all of its elements: replace it, or "
+                         "add a spare and fail it.", wish.id, group_.level());
+    case What::kFail:
+      if (group_.member(*index).state.load() == MemberState::kFailed) return "";
+      if (!group_.can_serve_without(*index))
+        return fmt::format("Volume {} cannot do without {} now: too many of its elements are not "
+                           "ok.", to_string(parts_.config.volume), wish.id);
+      group_.set_state(*index, MemberState::kFailed);
+      look_at_ = {};
+      return "";
+    case What::kReplace: {
+      const MemberState state = group_.member(*index).state.load();
+      if (state == MemberState::kRebuilding) return fmt::format("{} is being rebuilt already.", wish.id);
+      if (!group_.can_serve_without(*index))
+        return fmt::format("Volume {} cannot do without {} now: too many of its elements are not "
+                           "ok.", to_string(parts_.config.volume), wish.id);
+      ElementName name = group_.name_of(*index);
+      const bool moves = !wish.path.empty() && wish.path != name.path;
+      if (!moves && state == MemberState::kOk)
+        return fmt::format("{} is ok; name another path to move it, or fail it first.", wish.id);
+      if (moves) {
+        if (const std::string why = check_place(wish.path, wish.id); !why.empty()) return why;
+        name.path = wish.path;
+      }
+      const std::string why = replace(*index, name, true);
+      look_at_ = {};
+      return why;
+    }
+    default:
+      return "That cannot be asked.";
+  }
+}
+
+}  // namespace pairfs
