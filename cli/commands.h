@@ -11,7 +11,6 @@ namespace pairfs::cli {
 void add_init(CLI::App& app, int& exit_code);
 void add_up(CLI::App& app, int& exit_code);
 void add_down(CLI::App& app, int& exit_code);
-void add_map(CLI::App& app, int& exit_code);
 void add_mount(CLI::App& app, int& exit_code);
 void add_umount(CLI::App& app, int& exit_code);
 void add_status(CLI::App& app, int& exit_code);
@@ -19,10 +18,16 @@ void add_selftest(CLI::App& app, int& exit_code);
 void add_sync(CLI::App& app, int& exit_code);
 void add_takeover(CLI::App& app, int& exit_code);
 void add_giveback(CLI::App& app, int& exit_code);
+void add_drill(CLI::App& app, int& exit_code);
+void add_map(CLI::App& app, int& exit_code);
+void add_map_copy(CLI::App& map, int& exit_code);  // within add_map
 void add_events(CLI::App& app, int& exit_code);
+void add_fsck(CLI::App& app, int& exit_code);
+void add_pair(CLI::App& app, int& exit_code);
+void add_rebalance(CLI::App& app, int& exit_code);
+void add_placement(CLI::App& app, int& exit_code);
 void add_element(CLI::App& app, int& exit_code);
 void add_scrub(CLI::App& app, int& exit_code);
-void add_fsck(CLI::App& app, int& exit_code);
 void add_supervise(CLI::App& app, int& exit_code);  // not for people: what `up` leaves running
 
 // Prints the sentence on stderr and gives the exit code.

@@ -134,11 +134,6 @@ Trouble check_domains(unsigned level, unsigned elements) {
 
 }  // namespace
 
-unsigned default_elements(unsigned raid_level) {
-  const LevelNeeds* needs = needs_of(raid_level);
-  return needs == nullptr ? 2 : needs->plan;
-}
-
 Trouble store_first_map(const fs::path& directory, const ClusterMap& map) {
   std::string why;
   const auto store = FileMapStore::open(directory.string(), &why);
@@ -152,6 +147,11 @@ Trouble store_first_map(const fs::path& directory, const ClusterMap& map) {
       stored = stored && put(volume_key(volume.id), encode(VolumeRecord{}));
   if (stored) return std::nullopt;
   return failed("the map in {} could not be written", directory.string());
+}
+
+unsigned default_elements(unsigned raid_level) {
+  const LevelNeeds* needs = needs_of(raid_level);
+  return needs == nullptr ? 2 : needs->plan;
 }
 
 Trouble check_plan(const ClusterPlan& plan) {

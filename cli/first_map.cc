@@ -36,9 +36,31 @@ VolumeInfo make_volume(const ClusterPlan& plan, VolumeId id, const std::string& 
   return volume;
 }
 
+PairInfo make_pair(const ClusterPlan& plan, uint16_t id, Endpoints& endpoints) {
+  PairInfo pair;
+  pair.id = id;
+  for (unsigned half = 0; half < kVolumesPerPair; ++half) {
+    const std::string name = fmt::format("{}{}", id, half == 0 ? 'a' : 'b');
+    std::string endpoint = endpoints.next(name);
+    NodeInfo node{name, std::move(endpoint), endpoints.next(name + ".link"), {}};
+    if (plan.reach == "partner") node.element_endpoint = endpoints.next(name + ".elements");
+    pair.nodes.push_back(std::move(node));
+    pair.volumes.push_back(make_volume(plan, {id, static_cast<uint16_t>(half)}, name));
+  }
+  return pair;
+}
+
 }  // namespace
 
-size_t endpoint_count(const ClusterPlan& plan) { return plan.routers + 1 + plan.pairs * 2 * (plan.reach == "partner" ? 3 : 2); }
+PairInfo new_pair(const ClusterPlan& plan, uint16_t id, const fs::path& runtime_directory,
+                  const std::vector<uint16_t>& ports) {
+  Endpoints endpoints(runtime_directory, ports);
+  return make_pair(plan, id, endpoints);
+}
+
+size_t endpoint_count(const ClusterPlan& plan) {
+  return plan.routers + 1 + plan.pairs * 2 * (plan.reach == "partner" ? 3 : 2);
+}
 
 ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id, const fs::path& runtime_directory,
                      const std::vector<uint16_t>& ports) {
@@ -53,21 +75,14 @@ ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id, const fs::pat
   }
   const unsigned volumes = plan.pairs * kVolumesPerPair;
   for (unsigned i = 1; i <= plan.pairs; ++i) {
-    PairInfo pair;
-    pair.id = static_cast<uint16_t>(i);
+    map.pairs.push_back(make_pair(plan, static_cast<uint16_t>(i), endpoints));
     for (unsigned half = 0; half < kVolumesPerPair; ++half) {
-      const std::string name = fmt::format("{}{}", i, half == 0 ? 'a' : 'b');
-      NodeInfo node{name, endpoints.next(name), endpoints.next(name + ".link"), {}};
-      if (plan.reach == "partner") node.element_endpoint = endpoints.next(name + ".elements");
-      pair.nodes.push_back(node);
-      const VolumeId id{pair.id, static_cast<uint16_t>(half)};
-      pair.volumes.push_back(make_volume(plan, id, name));
       const unsigned index = (i - 1) * kVolumesPerPair + half;
       const unsigned first = kSliceCount * index / volumes;
       const unsigned next = kSliceCount * (index + 1) / volumes;
-      map.slices.push_back({static_cast<Slice>(first), next - first, id});
+      map.slices.push_back({static_cast<Slice>(first), next - first,
+                            map.pairs.back().volumes[half].id});
     }
-    map.pairs.push_back(pair);
   }
   return map;
 }

@@ -1,5 +1,6 @@
 // pairfs fsck: looks at everything that volumes keep, while they serve.
 #include "cli/commands.h"
+#include "cli/fsck_namespace.h"
 #include "cli/volumes.h"
 
 namespace pairfs::cli {
@@ -52,12 +53,27 @@ void add_fsck(CLI::App& app, int& exit_code) {
   command->add_option("--volume", wish->volume, "One volume only, as 1.0 (default: all)");
   command->add_flag("--repair", wish->repair, "Mend what is good elsewhere, and rows that can be counted anew");
   command->add_flag("--json", wish->json, "For programs");
+  auto tree = std::make_shared<bool>(false);
+  command->add_flag("--namespace", *tree,
+                    "The tree over all pairs instead: names, inodes, link counts, loops");
   command->footer(
       "Superblocks, metadata files, every extent, checksum and parity block, what is counted, and the\n"
       "tree of directories, as of the last consistency point. Exit codes: 0 sound, 3 damage found and\n"
       "all of it repaired, 4 damage left, 1 it could not be checked, 2 wrong usage.\n\n"
-      "Examples:\n  pairfs fsck\n  pairfs fsck --repair --volume 1.0");
-  command->callback([=, &exit_code] { exit_code = check(*wish); });
+      "Examples:\n  pairfs fsck\n  pairfs fsck --repair --volume 1.0\n  pairfs fsck --namespace");
+  command->callback([=, &exit_code] {
+    if (!*tree) {
+      exit_code = check(*wish);
+    } else if (wish->repair || !wish->volume.empty()) {
+      exit_code = report(refused("--namespace checks all volumes and repairs nothing:"
+                                 " leave out --repair and --volume"));
+    } else {
+      NamespaceCheck whole;
+      whole.cluster = wish->cluster;
+      whole.json = wish->json;
+      exit_code = check_namespace(whole);
+    }
+  });
 }
 
 }  // namespace pairfs::cli

@@ -20,6 +20,8 @@ bool take_map(const Entries& entries, Picture& picture) {
       if (!map) return false;
       picture.map = std::move(*map);
       found = true;
+    } else if (entry.key == kPolicyKey) {
+      picture.policy = decode<ClusterPolicy>(entry.value).value_or(ClusterPolicy());
     } else if (BytesView(entry.key).starts_with(kVolumePrefix)) {
       if (auto record = decode<VolumeRecord>(entry.value)) records[entry.key] = *record;
     }

@@ -18,6 +18,7 @@ struct Picture {
   bool map_live = false;     // from a router, not from the files of a stopped cluster
   ClusterMap map;
   std::map<VolumeId, VolumeRecord> records;
+  ClusterPolicy policy;
   // The JSON objects that routers and nodes answered, by name; who is missing did not answer.
   std::map<std::string, nlohmann::json> routers;
   std::map<std::string, nlohmann::json> nodes;

@@ -33,17 +33,21 @@ int main(int argc, char** argv) {
   add_init(app, exit_code);
   add_up(app, exit_code);
   add_down(app, exit_code);
-  add_map(app, exit_code);
   add_mount(app, exit_code);
   add_umount(app, exit_code);
   add_status(app, exit_code);
   add_sync(app, exit_code);
   add_takeover(app, exit_code);
   add_giveback(app, exit_code);
+  add_drill(app, exit_code);
   add_events(app, exit_code);
+  add_map(app, exit_code);
   add_element(app, exit_code);
   add_scrub(app, exit_code);
   add_fsck(app, exit_code);
+  add_pair(app, exit_code);
+  add_rebalance(app, exit_code);
+  add_placement(app, exit_code);
   add_supervise(app, exit_code);
   const auto is_first_word = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty())

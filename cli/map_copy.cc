@@ -129,10 +129,8 @@ int copy(const std::string& from_text, const std::string& to_text) {
 
 }  // namespace
 
-void add_map(CLI::App& app, int& exit_code) {
-  auto* map = app.add_subcommand("map", "Work on the cluster's map");
-  map->require_subcommand(1);
-  auto* command = map->add_subcommand("copy", "Copy the map of a stopped cluster to another store");
+void add_map_copy(CLI::App& map, int& exit_code) {
+  auto* command = map.add_subcommand("copy", "Copy the map of a stopped cluster to another store");
   auto from = std::make_shared<std::string>();
   auto to = std::make_shared<std::string>();
   command->add_option("FROM", *from, "The map's directory, or zookeeper://HOST:2181/DIRECTORY")->required();

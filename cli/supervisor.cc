@@ -2,7 +2,8 @@
 // and stops all of them when it is told to. It takes over daemons that a dead supervisor has left,
 // and they serve on without one. A process of its own, with one thread.
 //
-//   SIGHUP            reads supervisor.toml again and starts what is down now
+//   SIGHUP            reads supervisor.toml and cluster.toml again, stops daemons that are not in
+//                     the cluster any more, and starts what is down now
 //   SIGTERM, SIGINT   stops everything in order and ends
 #include <poll.h>
 #include <signal.h>
@@ -76,10 +77,11 @@ class Supervisor {
       if (polled[0].revents == 0 || ::read(signals, &signal, sizeof signal) != sizeof signal) continue;
       if (signal.ssi_signo != SIGHUP) return stop();
       read_settings();
+      follow_cluster();
       for (Ward& ward : wards_) {
         ward.pause = kFirstPause;
         ward.start_at = Clock::now();
-        ward.wanted = is_mount(ward) ? !settings_.mount.empty() : true;
+        ward.wanted = is_mount(ward) ? !settings_.mount.empty() : is_member(ward);
       }
     }
   }
@@ -93,6 +95,33 @@ class Supervisor {
     else log_error("settings.refused", "reason=\"{}\"", settings.problem().sentence);
     for (Ward& ward : wards_)
       if (is_mount(ward)) ward.wanted = !settings_.mount.empty();
+  }
+
+  bool is_member(const Ward& ward) const {
+    const auto has = [&](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), ward.daemon.name) != names.end();
+    };
+    return has(cluster_.routers) || has(cluster_.nodes);
+  }
+
+  // Pairs come and go while the cluster runs.
+  void follow_cluster() {
+    auto cluster = read_cluster(cluster_.directory);
+    if (!cluster.ok()) {
+      log_error("cluster.refused", "reason=\"{}\"", cluster.problem().sentence);
+      return;
+    }
+    cluster_ = *cluster;
+    for (Daemon& daemon : cluster_.daemons()) {
+      const bool known = std::any_of(wards_.begin(), wards_.end(), [&](const Ward& ward) {
+        return ward.daemon.name == daemon.name;
+      });
+      if (known) continue;
+      wards_.push_back({std::move(daemon)});
+      adopt(wards_.back());
+    }
+    for (Ward& ward : wards_)
+      if (!is_mount(ward) && !is_member(ward) && ward.pidfd >= 0) send_signal(ward.id, SIGTERM);
   }
 
   void watch(Ward& ward, const ProcessId& id) {
@@ -158,7 +187,7 @@ class Supervisor {
     [[maybe_unused]] const Trouble unheard = write_file(ward.daemon.last_exit(), how + "\n");
     // A mount that was taken away by its user stays away; a dead one is still in the table.
     if (is_mount(ward) && !failed_itself && !mounted_at(settings_.mount)) ward.wanted = false;
-    if (!settings_.restart) ward.wanted = false;
+    if (!settings_.restart || (!is_mount(ward) && !is_member(ward))) ward.wanted = false;
     if (ward.wanted) schedule(ward);
   }
 
@@ -172,7 +201,7 @@ class Supervisor {
     return clean ? 0 : 1;
   }
 
-  const Cluster cluster_;
+  Cluster cluster_;
   SupervisorSettings settings_;
   std::vector<Ward> wards_;
 };

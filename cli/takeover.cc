@@ -1,9 +1,8 @@
 // pairfs takeover and pairfs giveback: planned changes of who executes.
 #include <thread>
 
-#include "cli/ask.h"
 #include "cli/commands.h"
-#include "cli/gather.h"
+#include "cli/moves.h"
 
 namespace pairfs::cli {
 namespace {
@@ -14,40 +13,6 @@ struct Wish {
   bool check = false;
   int timeout_seconds = 30;
 };
-
-struct Move {
-  VolumeId volume;
-  std::string from, to;
-};
-
-// What is to move: with `back`, the node's home volumes that its partner executes; else all that
-// it executes itself.
-std::vector<Move> moves_for(const Picture& picture, const std::string& node, bool back) {
-  std::vector<Move> moves;
-  const NodeInfo* partner = picture.map.partner_of(node);
-  for (const VolumeInfo& volume : picture.map.pair_of(node)->volumes) {
-    const auto record = picture.records.find(volume.id);
-    if (record == picture.records.end()) continue;
-    const std::string executor = record->second.executor.name;
-    if (back && volume.home == node && executor == partner->name)
-      moves.push_back({volume.id, executor, node});
-    if (!back && executor == node) moves.push_back({volume.id, node, partner->name});
-  }
-  return moves;
-}
-
-std::optional<Problem> ask_hand_over(const Picture& picture, const Move& move, bool check) {
-  const nlohmann::json arguments = {{"volume", to_string(move.volume)}, {"check", check}};
-  const auto answers = ask_all({question(picture.map.find_node(move.from)->endpoint,
-                                         AdminRequest{Bytes("hand_over"), arguments.dump()})},
-                               picture.cluster_id, std::chrono::seconds(2));
-  const auto reply = answers[0] ? decode<AdminReply>(answers[0]->body) : std::nullopt;
-  if (!reply) return failed("node {} does not answer", move.from);
-  if (reply->ok) return std::nullopt;
-  const auto why = nlohmann::json::parse(reply->json, nullptr, false);
-  return failed("{} cannot take volume {} over now: {}", move.to, to_string(move.volume),
-                why.is_object() ? why.value("error", "no reason given") : "no reason given");
-}
 
 int change(const Wish& wish, bool back) {
   auto reach = find_cluster(wish.cluster);
@@ -68,12 +33,7 @@ int change(const Wish& wish, bool back) {
   for (const Move& move : moves) {
     for (;;) {
       picture = gather(*reach, std::chrono::seconds(1));
-      const auto node = picture.nodes.find(move.to);
-      bool serves = false;
-      if (node != picture.nodes.end())
-        for (const auto& volume : node->second["volumes"])
-          serves |= volume["id"] == to_string(move.volume) && volume.value("serving", false);
-      if (serves) break;
+      if (has_moved(picture, move)) break;
       if (std::chrono::steady_clock::now() > limit)
         return report(failed("{} does not serve volume {} yet", move.to, to_string(move.volume)));
       std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "cli/add_pair.h"
 #include "cli/commands.h"
 #include "cli/endpoints.h"
 #include "cli/gather.h"
@@ -161,6 +162,11 @@ int bring_up(const UpRequest& request) {
     if (*fresh) undo_start(cluster, up->settings, **fresh);
     return report(*trouble);
   }
+  const size_t pairs = cluster.nodes.size() / 2;
+  for (size_t more = pairs; request.gave_pairs && more < request.plan.pairs; ++more)
+    if (Trouble trouble = add_local_pair(cluster.directory, up->settings)) return report(*trouble);
+  if (request.gave_pairs && pairs < request.plan.pairs)
+    say("the new pairs have nothing yet; pairfs rebalance start gives them their share");
   say_what_to_try(cluster, up->settings);
   return kExitFine;
 }

@@ -1,5 +1,7 @@
 #include "common/cluster_map.h"
 
+#include <algorithm>
+
 #include "common/ensure.h"
 
 namespace pairfs {
@@ -40,6 +42,40 @@ VolumeId ClusterMap::volume_of(Slice slice) const {
       return range.volume;
   ENSURE(false, "slice {} is on no volume", slice);
   return {};
+}
+
+std::vector<Slice> ClusterMap::slices_of(VolumeId volume) const {
+  std::vector<Slice> found;
+  for (const SliceRange& range : slices)
+    for (uint32_t i = 0; range.volume == volume && i < range.count; ++i)
+      found.push_back(static_cast<Slice>(range.first + i));
+  return found;
+}
+
+void ClusterMap::assign(Slice slice, VolumeId volume) {
+  CappedList<SliceRange, kSliceCount> made;
+  const auto add = [&](uint32_t first, uint32_t count, VolumeId on) {
+    if (count == 0) return;
+    if (!made.empty() && made.back().volume == on)
+      made.back().count += count;
+    else
+      made.push_back({static_cast<Slice>(first), count, on});
+  };
+  for (const SliceRange& range : slices) {
+    const bool here = slice >= range.first && slice - range.first < static_cast<int>(range.count);
+    if (!here) {
+      add(range.first, range.count, range.volume);
+      continue;
+    }
+    add(range.first, static_cast<uint32_t>(slice - range.first), range.volume);
+    add(slice, 1, volume);
+    add(slice + 1U, range.first + range.count - slice - 1U, range.volume);
+  }
+  slices = std::move(made);
+}
+
+bool ClusterPolicy::is_draining(uint16_t pair) const {
+  return std::find(draining.begin(), draining.end(), pair) != draining.end();
 }
 
 std::string volume_key(VolumeId id) { return "volume/" + to_string(id); }

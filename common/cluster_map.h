@@ -77,6 +77,9 @@ struct ClusterMap {
   // The other node of its pair; nullptr when there is no such node.
   const NodeInfo* partner_of(BytesView node_name) const;
   VolumeId volume_of(Slice slice) const;
+  std::vector<Slice> slices_of(VolumeId volume) const;
+  // The slice is on `volume` from now on.
+  void assign(Slice slice, VolumeId volume);
 };
 
 // A node in one life. An empty name is nobody.
@@ -98,7 +101,19 @@ struct VolumeRecord {
   template <class A>
   void serialize(A& ar) { ar(epoch, executor, logger, solo, pinned); }
 };
+// Where new directories go, and which slices move. Of the whole cluster; absent until it is changed.
+struct ClusterPolicy {
+  enum Rebalance : uint8_t { kOff = 0, kRunning = 1, kPaused = 2 };
+  uint8_t spread_levels = 2;        // directories of this many top levels are spread
+  uint8_t fuller_by_percent = 10;   // a volume that is fuller by more gets no new directories
+  CappedList<uint16_t, 4096> draining;  // pairs that get nothing new, and give all they have
+  uint8_t rebalance = kOff;
+  bool is_draining(uint16_t pair) const;
+  template <class A>
+  void serialize(A& ar) { ar(spread_levels, fuller_by_percent, draining, rebalance); }
+};
 inline const char* const kClusterKey = "cluster";
+inline const char* const kPolicyKey = "policy";
 std::string volume_key(VolumeId id);  // "volume/1.0"
 
 }  // namespace pairfs

@@ -636,9 +636,11 @@ struct BeginEpoch {
   CappedBytes<64> executor;
   Incarnation incarnation = 0;
   bool solo = false;
-  Timestamp now;  // of the volume's making, when it is the first record of all
+  // Of the volume's making, when it is the first record of all: the time, and its slices.
+  Timestamp now;
+  CappedList<Slice, kSliceCount> slices;
   template <class A>
-  void serialize(A& ar) { ar(executor, incarnation, solo, now); }
+  void serialize(A& ar) { ar(executor, incarnation, solo, now, slices); }
 };
 // A consistency point: the volume's durable state holds every command up to `sequence`. Confirmed
 // once the partner holds this record. `store_token` is the store's own description of it (manifest
@@ -670,14 +672,15 @@ struct ElementsChanged {
 
 // ---- commands of transactions between volumes; only nodes issue them ----
 // One attempt to carry out a client's command that concerns several volumes. Attempts of one
-// request are ordered by (epoch, attempt) of its coordinator.
+// request by one coordinator are ordered by (epoch, attempt).
 struct TransactionId {
-  RequestId request;  // the client's
-  Epoch epoch = 0;    // of the coordinator's volume
+  RequestId request;     // the client's
+  VolumeId coordinator;  // which decides, and is asked what became of the attempt
+  Epoch epoch = 0;       // of that volume
   uint64_t attempt = 0;
   friend auto operator<=>(const TransactionId&, const TransactionId&) = default;
   template <class A>
-  void serialize(A& ar) { ar(request, epoch, attempt); }
+  void serialize(A& ar) { ar(request, coordinator, epoch, attempt); }
 };
 // What one volume is to do when the transaction commits; what it checks before.
 struct TransactionPart {
@@ -689,6 +692,8 @@ struct TransactionPart {
     kMoveInode = 5,   // `inode` is renamed; a directory gets the parent `other` (id 0: keeps its)
     kMakeInode = 6,   // a directory is made, as `attributes` and ACLs say, with the parent `other`
     kWalkUp = 7,      // no directory moves here for now; is `other` among the ancestors of `inode`?
+    kHoldName = 8,    // `name` of the directory `inode` stays as it is until the decision
+    kSwapName = 9,    // `name`, which is there, stands for `other` from now on
   };
   enum Flag : uint32_t {
     kOwnerOnly = 1,     // sticky: the inode must be the caller's
@@ -719,8 +724,9 @@ struct PrepareReply {
   bool owner_only = false;  // only its owner may do this: the directory is sticky
   bool same = false;   // the name stands for that very inode already
   InodeRef next;       // kWalkUp: the ancestor that another volume has (none: the root was reached)
+  VolumeId volume;     // who promised
   template <class A>
-  void serialize(A& ar) { ar(inode, type, owner_only, same, next); }
+  void serialize(A& ar) { ar(inode, type, owner_only, same, next, volume); }
 };
 // Checks one part and promises to carry it out. An errno is a no and leaves nothing behind; kBusy:
 // another transaction holds what it needs.
@@ -730,14 +736,13 @@ struct Prepare {
   static constexpr Kind kKind = Kind::kInternal;
   using Reply = PrepareReply;
   TransactionId id;
-  Slice slice = 0;        // of this volume
-  Slice coordinator = 0;  // of the volume to ask what became of it
-  uint32_t stage = 0;     // numbers the parts of an attempt
+  Slice slice = 0;     // what the part concerns
+  uint32_t stage = 0;  // numbers the parts of an attempt
   TransactionPart part;
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(id, slice, coordinator, stage, part, credentials, resolved); }
+  void serialize(A& ar) { ar(id, slice, stage, part, credentials, resolved); }
 };
 // Ends the attempt on a participant: all its parts there are carried out, or forgotten.
 struct Decide {
@@ -746,11 +751,11 @@ struct Decide {
   static constexpr Kind kKind = Kind::kInternal;
   using Reply = Empty;
   TransactionId id;
-  Slice slice = 0;
+  VolumeId volume;
   bool commit = false;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(id, slice, commit, resolved); }
+  void serialize(A& ar) { ar(id, volume, commit, resolved); }
 };
 // The decision, on the coordinator's volume: its own parts and the client's answer with it.
 // ECANCELED: a participant asked before and was told that there is none. EALREADY: the client has
@@ -761,14 +766,15 @@ struct Conclude {
   static constexpr Kind kKind = Kind::kInternal;
   using Reply = Empty;
   TransactionId id;
-  Slice slice = 0;
+  VolumeId volume;
+  Slice slice = 0;  // of the client's command: whoever has it now answers the client's retries
   bool commit = false;
   uint32_t error = 0;  // the client's answer
   CappedBytes<4096> reply;
-  CappedList<Slice, 64> participants;  // other volumes, to be told
+  CappedList<VolumeId, 64> participants;  // other volumes, to be told
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(id, slice, commit, error, reply, participants, resolved); }
+  void serialize(A& ar) { ar(id, volume, slice, commit, error, reply, participants, resolved); }
 };
 // Every participant has carried it out.
 struct ForgetTransaction {
@@ -777,9 +783,9 @@ struct ForgetTransaction {
   static constexpr Kind kKind = Kind::kInternal;
   using Reply = Empty;
   TransactionId id;
-  Slice slice = 0;
+  VolumeId volume;
   template <class A>
-  void serialize(A& ar) { ar(id, slice); }
+  void serialize(A& ar) { ar(id, volume); }
 };
 // A participant asks the coordinator's volume what became of an attempt. What is not decided yet is
 // aborted by this.
@@ -794,9 +800,118 @@ struct ResolveTransaction {
   static constexpr Kind kKind = Kind::kInternal;
   using Reply = ResolveReply;
   TransactionId id;
-  Slice slice = 0;
+  VolumeId volume;
   template <class A>
-  void serialize(A& ar) { ar(id, slice); }
+  void serialize(A& ar) { ar(id, volume); }
+};
+
+// ---- commands that move a slice to another volume; only nodes issue them ----
+// One attempt to move a slice. Those of one source are ordered by (epoch, number).
+struct SliceMoveId {
+  VolumeId from;
+  Epoch epoch = 0;  // of the source
+  uint64_t number = 0;
+  friend auto operator<=>(const SliceMoveId&, const SliceMoveId&) = default;
+  template <class A>
+  void serialize(A& ar) { ar(from, epoch, number); }
+};
+struct SliceRow {  // a row of the volume store, as it is now
+  CappedBytes<512> key;
+  bool erased = false;
+  CappedBytes<(1 << 17)> value;
+  template <class A>
+  void serialize(A& ar) { ar(key, erased, value); }
+};
+struct SliceData {  // the next `length_bytes` of the bulk frame, or a hole
+  uint64_t inode_id = 0;
+  uint64_t offset_bytes = 0;
+  uint64_t length_bytes = 0;
+  bool hole = false;  // reads as zeros from now on; ~0 bytes: up to the end
+  template <class A>
+  void serialize(A& ar) { ar(inode_id, offset_bytes, length_bytes, hole); }
+};
+// One part of a copy, in order. The reply counts the parts that are there; it stays 0 after part 0 as
+// long as what an earlier copy left is being cleared. ESTALE: this move is not wanted (any more).
+struct ReceiveSlice {
+  static constexpr uint16_t kOp = 145;
+  static constexpr const char* kName = "ReceiveSlice";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = CountReply;
+  VolumeId volume;
+  SliceMoveId move;
+  Slice moving = 0;
+  uint32_t part = 0;
+  CappedList<SliceRow, 4096> rows;
+  CappedList<SliceData, 4096> data;
+  template <class A>
+  void serialize(A& ar) { ar(volume, move, moving, part, rows, data); }
+};
+struct SliceSession {
+  SessionId session = 0;
+  CappedBytes<8192> row;
+  template <class A>
+  void serialize(A& ar) { ar(session, row); }
+};
+struct SliceReply {
+  SessionId session = 0;
+  uint32_t slot = 0;
+  CappedBytes<(1 << 17)> row;
+  template <class A>
+  void serialize(A& ar) { ar(session, slot, row); }
+};
+// The copy is complete: `parts` were sent. The target promises to serve the slice when it is told.
+struct TakeSlice {
+  static constexpr uint16_t kOp = 146;
+  static constexpr const char* kName = "TakeSlice";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  VolumeId volume;
+  SliceMoveId move;
+  Slice moving = 0;
+  uint32_t parts = 0;
+  Timestamp high_water;  // the latest time that the source has given out
+  CappedList<SliceSession, 65536> sessions;
+  CappedList<SliceReply, 65536> replies;  // to commands on the slice
+  template <class A>
+  void serialize(A& ar) { ar(volume, move, moving, parts, high_water, sessions, replies); }
+};
+// The commit point, on the source: from here on it answers that the slice is elsewhere.
+struct GiveSlice {
+  static constexpr uint16_t kOp = 147;
+  static constexpr const char* kName = "GiveSlice";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  VolumeId volume;
+  SliceMoveId move;
+  Slice moving = 0;
+  VolumeId to;
+  template <class A>
+  void serialize(A& ar) { ar(volume, move, moving, to); }
+};
+// The target serves the slice from here on.
+struct OpenSlice {
+  static constexpr uint16_t kOp = 148;
+  static constexpr const char* kName = "OpenSlice";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  VolumeId volume;
+  SliceMoveId move;
+  Slice moving = 0;
+  template <class A>
+  void serialize(A& ar) { ar(volume, move, moving); }
+};
+// Erases a bounded part of what is left of a slice that the volume neither has nor receives. With
+// `opened`, the source notes that the target serves it. The reply counts the rows that went.
+struct ClearSlice {
+  static constexpr uint16_t kOp = 149;
+  static constexpr const char* kName = "ClearSlice";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = CountReply;
+  VolumeId volume;
+  Slice moving = 0;
+  bool opened = false;
+  template <class A>
+  void serialize(A& ar) { ar(volume, moving, opened); }
 };
 
 template <class... Ts>
@@ -810,8 +925,9 @@ using CommandList =
              Fsync, MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink,
              RemoveDirectory, Rename, Write, SetAttributes, SetXattr, RemoveXattr,
              Allocate, CopyRange, SetLock, CancelLock, OpenSession, CloseSession,
-             FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint, ElementsChanged, Prepare, Decide,
-             Conclude, ForgetTransaction, ResolveTransaction>;
+             FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint, ElementsChanged,
+             Prepare, Decide, Conclude, ForgetTransaction, ResolveTransaction, ReceiveSlice,
+             TakeSlice, GiveSlice, OpenSlice, ClearSlice>;
 
 template <class Visitor, class... Ts>
 void for_each_command_type(Visitor&& visitor, TypeList<Ts...>) {

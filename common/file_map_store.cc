@@ -146,6 +146,12 @@ class FileMapStoreImpl final : public FileMapStore {
     return {true, map_.map_version, std::move(fresh)};
   }
 
+  bool adopt(const MapReadReply& map) override {
+    if (map.map_version < map_.map_version || !write_file(encode_file(map))) return false;
+    map_ = map;
+    return true;
+  }
+
  private:
   // False: nothing has changed. A failure whose effect cannot be told ends the process: the next
   // start reads what is there.

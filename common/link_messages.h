@@ -23,6 +23,18 @@ struct LogSummary {
   }
 };
 
+// A process among all of a machine: which kernel runs it, since when, and its pid there.
+struct ProcessIdentity {
+  uint64_t kernel = 0;  // of the boot id
+  uint64_t pid_namespace = 0;
+  uint32_t pid = 0;  // 0: not known
+  uint64_t start_ticks = 0;
+  template <class A>
+  void serialize(A& ar) {
+    ar(kernel, pid_namespace, pid, start_ticks);
+  }
+};
+
 struct LinkMessage {
   enum class Kind : uint8_t {
     kHello = 1,    // who I am and what my log holds; sent on connecting and when the map changed
@@ -50,10 +62,11 @@ struct LinkMessage {
   // kHello, kJoin: the sender's log. kHeld: last_chain, of record `held`. kAccept: base and
   // base_chain to go on from, last and last_chain of the kJoin that it answers.
   LogSummary log;
+  ProcessIdentity process;  // kHello: the sender's
   template <class A>
   void serialize(A& ar) {
     ar(kind, volume, epoch, sender, receiver, first, last, trim_through, synced_through,
-       sync_wanted, lease_stamp_ns, held, resend, reset, log);
+       sync_wanted, lease_stamp_ns, held, resend, reset, log, process);
   }
 };
 

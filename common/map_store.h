@@ -25,6 +25,10 @@ class FileMapStore {
   // Durable when it returns. expected_version 0: the key must be absent. A disk that refuses the
   // new file (logged) swaps nothing; one that fails after the rename ends the process.
   virtual MapSwapReply swap(const MapSwap& request) = 0;
+  // Replaces all records by those of `map`, which must not be older. Durable when it returns true;
+  // false: nothing has changed. For a node's copy of the map, and for a rebuilt one. Any thread, one
+  // at a time.
+  virtual bool adopt(const MapReadReply& map) = 0;
 };
 
 // The map as seen from a node, router or tool: keeps a copy fresh and swaps records, over the

@@ -7,6 +7,7 @@
 
 #include "common/crc32c.h"
 #include "common/messages.h"
+#include "common/test_switch.h"
 #include "fuse/client_timing.h"
 
 namespace pairfs {
@@ -155,7 +156,7 @@ void ClientCore::assign(Request& request, uint32_t slot) {
   // One counter for all slots and volumes: a slot's sequence grows, which is all that it must, and
   // the sequence alone finds the request again.
   request.id.session = request.no_map_needed ? 0 : channel_of(request).session;
-  request.id.slot = slot;
+  request.id.slot = slot == kUnslotted ? slot : make_slot(request.volume, slot);
   request.id.sequence = next_sequence_++;
   request.assigned = true;
   request.sends = 0;
@@ -177,9 +178,9 @@ void ClientCore::unassign(Request& request, Instant now) {
   if (request.no_map_needed) return;
   const VolumeId volume = request.volume;
   VolumeChannel& channel = channels_[volume];
-  const uint32_t slot = request.id.slot;
+  const uint32_t slot = slot_index(request.id.slot);
   if (request.changes_opens) --channel.open_commands;
-  if (slot != kUnslotted && slot != 0 && request.id.session == channel.session) {
+  if (request.id.slot != kUnslotted && slot != 0 && request.id.session == channel.session) {
     channel.give_slot(slot);
     while (!channel.for_slot.empty()) {
       Request* next = find(channel.for_slot.front());
@@ -325,6 +326,7 @@ void ClientCore::fire(Request& request, Instant now) {
     set_timer(request, Instant::max());
     return;
   }
+  if (!follow_volume(request, now)) return;
   if (request.state == State::kPausing) {
     if (request.assigned)
       transmit(request, now);
@@ -336,6 +338,11 @@ void ClientCore::fire(Request& request, Instant now) {
     // Never sent twice: a late copy could close what was opened after it. A declaration mends.
     channel_of(request).declare_wanted = true;
     end(request, now);
+    return;
+  }
+  if (PAIRFS_MUTANT(new_id_on_retry) && request.role == Role::kUser) {
+    unassign(request, now);
+    dispatch(request, now);
     return;
   }
   request.timeout = std::min(2 * request.timeout, kTimeoutMax);

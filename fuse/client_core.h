@@ -181,6 +181,7 @@ class ClientCore {
                Instant now);
   void pause(Request& request, Instant now);
   void session_unknown(Request& request, Instant now);
+  void session_unknown_elsewhere(Request& request, VolumeId volume, Instant now);
   void learn(const Request& request, Epoch epoch, Instant now);
 
   // client_sessions.cc
@@ -194,7 +195,9 @@ class ClientCore {
   void declared(VolumeId volume, BytesView reply, Instant now);
   void send_close(InodeRef inode, uint32_t count, Instant now);
   void read_map(Instant now);
-  bool take_map(BytesView body);
+  bool take_map(BytesView body, Instant now);
+  bool follow_volume(Request& request, Instant now);
+  void slices_moved(const ClusterMap& before, Instant now);
   // nullopt: no slice is there any more.
   std::optional<Slice> slice_of_volume(VolumeId volume) const;
 

@@ -4,6 +4,7 @@
 
 #include "common/crc32c.h"
 #include "common/messages.h"
+#include "common/test_switch.h"
 #include "fuse/client_core.h"
 #include "fuse/client_timing.h"
 
@@ -39,7 +40,10 @@ void ClientCore::message_received(const SharedBytes& head, const SharedBytes& bu
       pause(request, now);
       return;
     case ReplyStatus::kUnknownSession:
-      session_unknown(request, now);
+      if (header.volume != request.volume && header.volume != VolumeId{} && !request.no_map_needed)
+        session_unknown_elsewhere(request, header.volume, now);
+      else
+        session_unknown(request, now);
       return;
     case ReplyStatus::kBadRequest: break;
   }
@@ -74,7 +78,8 @@ void ClientCore::learn(const Request& request, Epoch epoch, Instant now) {
   if (epoch <= channel.epoch) return;
   // A new executor does not know what is open here, except by what this very command told it.
   const bool told = request.role == Role::kDeclare || request.role == Role::kOpenSession;
-  if (channel.epoch != 0 && !told) channel.declare_wanted = true;
+  if (channel.epoch != 0 && !told && !PAIRFS_MUTANT(opens_not_declared))
+    channel.declare_wanted = true;
   channel.epoch = epoch;
 }
 
@@ -82,7 +87,7 @@ void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBy
                          SharedBytes bulk, Instant now) {
   const int error = header.error;
   if (request.role == Role::kMap) {
-    if (error != 0 || !take_map(body.view())) {
+    if (error != 0 || !take_map(body.view(), now)) {
       pause(request, now);
       return;
     }
@@ -91,7 +96,16 @@ void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBy
     flush(for_map_, now);
     return;
   }
-  learn(request, header.epoch, now);
+  // Its slice has moved: the map that the client goes by is old.
+  if (header.volume == request.volume || header.volume == VolumeId{}) {
+    learn(request, header.epoch, now);
+  } else {
+    read_map(now);
+    // What was meant for a volume, by way of one of its slices, is sent again by another one.
+    const bool for_volume = request.role == Role::kOpenSession || request.role == Role::kRenew ||
+                            request.role == Role::kDeclare || request.role == Role::kCloseSession;
+    if (for_volume) return pause(request, now);
+  }
   const VolumeId volume = request.volume;
   switch (request.role) {
     case Role::kUser:
@@ -128,6 +142,26 @@ void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBy
       end(request, now);
       return;
   }
+}
+
+// The request's slice has moved to a volume that does not know the session. A session of the same
+// id is opened there, so that the request keeps its own.
+void ClientCore::session_unknown_elsewhere(Request& request, VolumeId volume, Instant now) {
+  read_map(now);
+  VolumeChannel& channel = channels_[volume];
+  const bool other_id =
+      channel.session_state == VolumeChannel::Session::kOpen && channel.session != request.id.session;
+  if (request.role == Role::kUser && other_id && !(request.mutation && request.sends > 1)) {
+    unassign(request, now);
+    request.state = State::kPausing;
+    set_timer(request, now + kPauseMax);
+    return;
+  }
+  if (other_id || (request.role != Role::kUser && request.role != Role::kCancel))
+    return session_unknown(request, now);
+  if (channel.session_state == VolumeChannel::Session::kNone && slice_of_volume(volume))
+    open_session(volume, now);
+  pause(request, now);
 }
 
 void ClientCore::session_unknown(Request& request, Instant now) {

@@ -1,5 +1,6 @@
 // Sessions, the declaration of open inodes, and the map, inside ClientCore.
 #include <algorithm>
+#include <set>
 
 #include "common/messages.h"
 #include "fuse/client_core.h"
@@ -67,6 +68,8 @@ void ClientCore::renew(VolumeId volume, Instant now) {
   RenewSession command;
   command.slice = slice_of_volume(volume).value_or(0);
   start_internal(Role::kRenew, command.slice, RenewSession::kOp, encode(command), now);
+  // Slices may have moved to volumes that this client has not talked to for long.
+  if (now >= next_map_read_) read_map(now);
 }
 
 void ClientCore::session_renewed(VolumeId volume, Instant now) {
@@ -163,7 +166,7 @@ bool is_whole(const ClusterMap& map) {
 }  // namespace
 
 // False: the router does not know the map itself yet.
-bool ClientCore::take_map(BytesView body) {
+bool ClientCore::take_map(BytesView body, Instant now) {
   const auto reply = decode<MapReadReply>(body);
   if (!reply) return map_.has_value();
   for (const MapEntry& entry : reply->entries) {
@@ -171,12 +174,81 @@ bool ClientCore::take_map(BytesView body) {
     auto fresh = decode<ClusterMap>(entry.value);
     if (!fresh || !is_whole(*fresh)) continue;
     if (map_ && fresh->cluster_id != map_->cluster_id) continue;  // another cluster's router
-    map_ = std::move(*fresh);
+    const std::optional<ClusterMap> before = std::exchange(map_, std::move(*fresh));
     map_version_ = reply->map_version;
-    for (auto& [volume, channel] : channels_)  // a volume that was emptied is not talked to
-      if (!slice_of_volume(volume)) channel.session_state = Session::kClosed;
+    if (before) slices_moved(*before, now);
   }
   return map_.has_value();
+}
+
+namespace {
+template <class C>
+Bytes with_slice(BytesView body, Slice slice) {
+  auto command = decode<C>(body);
+  if (!command) return Bytes(body);
+  command->slice = slice;
+  return encode(*command);
+}
+}  // namespace
+
+// A request to a volume goes to whichever slice is there now. False: the volume has none any more,
+// and the request has ended.
+bool ClientCore::follow_volume(Request& request, Instant now) {
+  const bool opens = request.role == Role::kOpenSession, renews = request.role == Role::kRenew;
+  const bool declares = request.role == Role::kDeclare, closes = request.role == Role::kCloseSession;
+  if (!map_ || !(opens || renews || declares || closes)) return true;
+  const VolumeId volume = request.volume;
+  const auto slice = slice_of_volume(volume);
+  if (!slice) {
+    VolumeChannel& channel = channels_[volume];
+    if (renews) channel.renewing = false;
+    if (declares) channel.declare_sent = false;
+    if (!closes) channel.session_state = Session::kNone;
+    end(request, now);
+    flush(channels_[volume].for_session, now);
+    flush(channels_[volume].for_declare, now);
+    return false;
+  }
+  if (request.slice == *slice) return true;
+  request.slice = *slice;
+  if (opens) request.body = with_slice<OpenSession>(request.body, *slice);
+  if (renews) request.body = with_slice<RenewSession>(request.body, *slice);
+  if (declares) request.body = with_slice<DeclareOpens>(request.body, *slice);
+  if (closes) request.body = with_slice<CloseSession>(request.body, *slice);
+  return true;
+}
+
+// What the client holds in a slice is the business of the slice's new volume: it must know the
+// session, and what is open.
+void ClientCore::slices_moved(const ClusterMap& before, Instant now) {
+  std::set<VolumeId> gained, lost;
+  for (const SliceRange& range : map_->slices)
+    for (const SliceRange& old : before.slices) {
+      const bool overlap = range.first < old.first + old.count && old.first < range.first + range.count;
+      if (!overlap || range.volume == old.volume) continue;
+      lost.insert(old.volume);
+      const auto channel = channels_.find(old.volume);
+      if (channel != channels_.end() && channel->second.session_state != Session::kNone)
+        gained.insert(range.volume);
+    }
+  for (const VolumeId volume : gained) {
+    if (closing_) break;
+    VolumeChannel& channel = channels_[volume];
+    channel.declare_wanted = true;
+    if (channel.session_state == Session::kNone)
+      open_session(volume, now);
+    else
+      declare_if_due(volume, now);
+  }
+  for (const VolumeId volume : lost) {
+    const auto found = channels_.find(volume);
+    if (found == channels_.end()) continue;
+    VolumeChannel& channel = found->second;
+    if (!slice_of_volume(volume) && !closing_) channel.session_state = Session::kNone;
+    flush(channel.for_session, now);
+    flush(channel.for_slot, now);
+    flush(channel.for_declare, now);
+  }
 }
 
 }  // namespace pairfs

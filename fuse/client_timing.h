@@ -13,7 +13,7 @@ inline constexpr Duration kPauseFirst = std::chrono::milliseconds(1);
 inline constexpr Duration kPauseMax = std::chrono::milliseconds(50);
 // A router that does not know the map yet is asked again after this.
 inline constexpr Duration kMapPause = std::chrono::milliseconds(100);
-inline constexpr Duration kMapReadPeriodMin = std::chrono::seconds(1);
+inline constexpr Duration kMapReadPeriodMin = std::chrono::milliseconds(100);
 // The map is read at least this often, as routers come and go, and the preferred router is tried.
 inline constexpr Duration kRefreshPeriod = std::chrono::seconds(60);
 

@@ -2,6 +2,8 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "common/config.h"
@@ -10,6 +12,8 @@
 
 namespace pairfs {
 namespace {
+
+constexpr int kExitFailed = 1;
 
 NodeConfig read_config(Config& file) {
   using namespace std::chrono_literals;
@@ -31,6 +35,7 @@ NodeConfig read_config(Config& file) {
   t.automatic_giveback = file.boolean("pair.automatic_giveback", t.automatic_giveback);
   t.giveback_delay = file.duration("pair.giveback_delay", t.giveback_delay, 0ms, 24h);
   t.giveback_delay_max = file.duration("pair.giveback_delay_max", t.giveback_delay_max, 0ms, 24h);
+  c.stall_max = file.duration("pair.stall_max", c.stall_max, 1s, 300s);
   if (t.heartbeat * 2 > t.lease)
     file.problem("pair.heartbeat", "expected at most half of pair.lease");
   if (t.lease * 2 > t.silence)
@@ -68,7 +73,12 @@ int serve(const std::string& config_path, bool only_check) {
   // A node that misses its turns looks like a dead one to its partner. Where it may, it goes first.
   ::setpriority(PRIO_PROCESS, 0, -10);
   NodeLoop loop(std::move(config), stop);
-  return loop.run();
+  const int code = loop.run();
+  if (code == kExitFailed) {  // nothing that a worker still does may be waited for
+    std::fflush(nullptr);
+    std::_Exit(code);
+  }
+  return code;
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct NodeConfig {
   std::string ready_file;  // empty: none
   bool insecure_network = false;
   PairTimings timings;
+  Duration stall_max = std::chrono::seconds(5);  // of one turn of the loop; half of a log's sync
   uint64_t log_segment_bytes = 8 << 20;
   uint64_t checkpoint_log_bytes = 96 << 20;
   Duration checkpoint_interval = std::chrono::seconds(10);

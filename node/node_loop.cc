@@ -4,15 +4,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 
 #include "common/codec.h"
 #include "common/crc32c.h"
 #include "common/logging.h"
 #include "common/messages.h"
 #include "common/network_policy.h"
+#include "node/process_identity.h"
+#include "node/watchdog.h"
 
 namespace pairfs {
 namespace {
@@ -20,6 +24,8 @@ namespace {
 constexpr size_t kHistoryMax = 1000;
 constexpr int kWorkerThreads = 8;
 constexpr auto kAskUsesPeriod = std::chrono::seconds(5);
+constexpr auto kLookForPartner = std::chrono::milliseconds(2);
+constexpr int kLooksForPartner = 100;  // after a lost connection
 constexpr int kMessagesPerWakeUp = 1024;  // then timers and answers get their turn
 
 // Seconds of the day's clock above random bits, so that a later life has the higher number.
@@ -55,6 +61,13 @@ Timestamp NodeLoop::wall_clock() const {
 }
 
 int NodeLoop::run() {
+  std::string trouble;
+  map_copy_ = FileMapStore::open(config_.state_dir + "/map", &trouble);
+  if (map_copy_ == nullptr) {
+    log_error("node.refused", "why=\"{}\"", trouble);
+    return 2;
+  }
+  copied_version_ = map_copy_->map_version();
   poller_.add_fd(stop_.fd());
   poller_.add_fd(workers_.completion_fd());
   map_->add_to(poller_);
@@ -64,7 +77,13 @@ int NodeLoop::run() {
     log_error("node.refused", "why=\"{}\"", why);
     return 2;
   }
+  Watchdog watchdog(config_.stall_max, [this] {
+    log_error("node.failed", "why=\"the loop has stood still for {} ms\"",
+              config_.stall_max / std::chrono::milliseconds(1));
+    std::_Exit(1);
+  });
   while (!failed_ && !stop_.requested()) {
+    watchdog.turn();
     try {
       drain_link();
       drain_clients();
@@ -74,17 +93,22 @@ int NodeLoop::run() {
         const bool up = event == Socket::LinkEvent::kConnected;
         log_info(up ? "link.up" : "link.down", "partner={}", link_out_->endpoint());
         for (auto& [id, volume] : volumes_) volume->on_link(up);
+        looks_left_ = up ? 0 : kLooksForPartner;
       }
+      look_for_partner();
       peers_.step(now());
       run_local_commands();
       ask_volume_uses();
+      rebalance();
       for (auto& [id, volume] : volumes_) volume->flush();
+      publish_slices();
     } catch (const LogFailure& failure) {
       fail_stop(failure.what());
       break;
     }
     Instant wake = local_commands_.empty() ? map_->next_wake() : now();
     for (auto& [id, volume] : volumes_) wake = std::min(wake, volume->next_wake());
+    if (looks_left_ > 0) wake = std::min(wake, now() + kLookForPartner);
     poller_.wait(std::max(Duration(0), wake - now()));
   }
   log_info("node.stopped", "name={}", config_.name);
@@ -96,12 +120,19 @@ bool NodeLoop::wait_for_map() {
   const Instant since = now();
   for (;;) {
     map_->step(now());
-    if (map_->find(kClusterKey) != nullptr) break;
+    const bool known = map_->find(kClusterKey) != nullptr;
+    if (known && map_->map_version() >= copied_version_) break;
     if (stop_.requested()) return false;
     if (!told && now() - since > std::chrono::seconds(3)) {
       told = true;
-      log_warn("map.unreachable", "waiting for the map at {}", config_.map_endpoints.front());
+      if (known)
+        log_error("map.older", "the map at {} has version {}, this node has seen {}: it was "
+                  "replaced by an older one; stop the cluster and use pairfs map rebuild",
+                  config_.map_endpoints.front(), map_->map_version(), copied_version_);
+      else
+        log_warn("map.unreachable", "waiting for the map at {}", config_.map_endpoints.front());
     }
+    if (known) map_->refresh();
     poller_.wait(std::min<Duration>(map_->next_wake() - now(), std::chrono::milliseconds(100)));
   }
   const auto cluster = decode<ClusterMap>(map_->find(kClusterKey)->value);
@@ -161,11 +192,16 @@ bool NodeLoop::start(std::string* why) {
       volume.store.raid_level = info.raid_level;
       for (const ElementInfo& e : info.elements)
         volume.store.elements.push_back({e.id, e.path, e.reach});
-      volume.pair = {info.id, {ShortText(config_.name), incarnation_}, partner.name,
-                     info.home == config_.name, config_.timings};
+      volume.pair = {info.id,
+                     {ShortText(config_.name), incarnation_},
+                     partner.name,
+                     info.home == config_.name,
+                     config_.timings,
+                     own_process()};
       volume.checkpoint_log_bytes = config_.checkpoint_log_bytes;
       volume.checkpoint_interval = config_.checkpoint_interval;
       volume.replay_max = config_.replay_max;
+      volume.sync_max = 2 * config_.stall_max;
       volumes_[info.id] = std::make_unique<VolumeRuntime>(std::move(volume), *this);
     }
   } catch (const std::exception& problem) {
@@ -184,19 +220,31 @@ bool NodeLoop::start(std::string* why) {
 }
 
 void NodeLoop::on_map_change() {
-  if (const MapEntry* entry = map_->find(kClusterKey);
-      entry != nullptr && entry->version > cluster_version_) {
-    if (auto cluster = decode<ClusterMap>(entry->value)) {
-      cluster_ = std::move(*cluster);
-      cluster_version_ = entry->version;
-    }
-  }
+  take_cluster();
   peers_.set_cluster(cluster_, poller_);
+  copy_map();
   for (auto& [id, volume] : volumes_) {
     if (const MapEntry* entry = map_->find(volume_key(id)))
       if (const auto record = decode<VolumeRecord>(entry->value))
         volume->on_record(*record, entry->version);
   }
+}
+
+void NodeLoop::copy_map() {
+  if (copying_map_ || map_->map_version() <= copied_version_) return;
+  copying_map_ = true;
+  auto map = std::make_shared<MapReadReply>();
+  map->map_version = map_->map_version();
+  for (const MapEntry& entry : map_->entries()) map->entries.push_back(entry);
+  run_on_worker(
+      [this, map] {
+        if (!map_copy_->adopt(*map)) log_warn("map.not_copied", "version={}", map->map_version);
+      },
+      [this, map] {
+        copying_map_ = false;
+        copied_version_ = map->map_version;
+        copy_map();  // it may have changed meanwhile
+      });
 }
 
 VolumeRuntime* NodeLoop::find_volume(VolumeId id) {
@@ -227,7 +275,9 @@ void NodeLoop::drain_clients() {
       on_admin(*message, *head);
       continue;
     }
-    const VolumeId id = cluster_.volume_of(header.slice);
+    // The sender's word; whether the volume has the slice is its executor's business.
+    const VolumeId id =
+        header.volume != VolumeId{} ? header.volume : cluster_.volume_of(header.slice);
     VolumeRuntime* volume = find_volume(id);
     if (volume == nullptr) {
       MessageHeader answer = header;
@@ -243,7 +293,8 @@ void NodeLoop::drain_clients() {
 
 void NodeLoop::send_command(VolumeId, const CommandInput& input,
                             std::function<void(const PeerLinks::Answer&)> done) {
-  const VolumeId to = cluster_.volume_of(input.slice);
+  const VolumeId to =
+      input.volume != VolumeId{} ? input.volume : cluster_.volume_of(input.slice);
   const MapEntry* entry = map_->find(volume_key(to));
   const auto record = entry == nullptr ? std::nullopt : decode<VolumeRecord>(entry->value);
   if (!record) return;
@@ -267,7 +318,9 @@ void NodeLoop::run_local_commands() {
 void NodeLoop::ask_volume_uses() {
   if (now() < ask_uses_at_) return;
   ask_uses_at_ = now() + kAskUsesPeriod;
+  std::set<VolumeId> asked;  // a volume's slices may be in many ranges
   for (const SliceRange& range : cluster_.slices) {
+    if (!asked.insert(range.volume).second) continue;
     StatFs question;
     question.slice = range.first;
     const CommandInput input{StatFs::kOp, {0, kUnslotted, 0}, range.first,
@@ -299,6 +352,23 @@ void NodeLoop::drain_link() {
     }
     volume->on_link_message(*link, message->bulk);
   }
+}
+
+void NodeLoop::note_partner(Incarnation incarnation, const ProcessIdentity& process) {
+  if (incarnation < partner_incarnation_) return;
+  partner_incarnation_ = incarnation;
+  partner_process_ = process;
+}
+
+// A lost connection alone does not say that the partner is gone. On one machine the kernel does; its
+// lease need not be waited for then. A process closes its sockets a moment before it has ended.
+void NodeLoop::look_for_partner() {
+  if (looks_left_ == 0) return;
+  --looks_left_;
+  if (!surely_dead(partner_process_)) return;
+  looks_left_ = 0;
+  log_info("partner.dead", "incarnation={:016x} pid={}", partner_incarnation_, partner_process_.pid);
+  for (auto& [id, volume] : volumes_) volume->on_partner_dead(partner_incarnation_);
 }
 
 void NodeLoop::send_link(const LinkMessage& message, SharedBytes records) {
@@ -366,9 +436,9 @@ decltype(StoreConfig::open_element) NodeLoop::element_opener(VolumeId volume, Ep
   };
 }
 
-void NodeLoop::note_event(VolumeId volume, Epoch epoch, const std::string& what) {
+void NodeLoop::note_event(VolumeId volume, Epoch epoch, const std::string& what, Timestamp at) {
   log_info("role.changed", "volume={} epoch={} what=\"{}\"", to_string(volume), epoch, what);
-  history_.push_back({wall_clock(), volume, epoch, what});
+  history_.push_back({at, volume, epoch, what});
   if (history_.size() > kHistoryMax) history_.pop_front();
 }
 

@@ -35,12 +35,14 @@ class NodeLoop final : public NodeServices {
                    Duration timeout) override;
   void read_map() override { map_->refresh(); }
   const ClusterMap& cluster() const override { return cluster_; }
+  const ClusterPolicy& policy() const override { return policy_; }
   void reply(const std::vector<Bytes>& envelope, const MessageHeader& header, BytesView body,
              const SharedBytes& bulk) override;
   void run_on_worker(std::function<void()> work, std::function<void()> done) override;
   void send_command(VolumeId from, const CommandInput& input,
                     std::function<void(const PeerLinks::Answer&)> done) override;
-  void note_event(VolumeId volume, Epoch epoch, const std::string& what) override;
+  void note_partner(Incarnation incarnation, const ProcessIdentity& process) override;
+  void note_event(VolumeId volume, Epoch epoch, const std::string& what, Timestamp at) override;
   decltype(StoreConfig::open_element) element_opener(VolumeId volume, Epoch epoch) override;
   void fail_stop(const std::string& why) override;
 
@@ -48,10 +50,17 @@ class NodeLoop final : public NodeServices {
   bool wait_for_map();
   bool start(std::string* why);
   void on_map_change();
+  void copy_map();
   void drain_clients();
   void drain_link();
+  void look_for_partner();
   void run_local_commands();
   void ask_volume_uses();
+  // node_cluster.cc
+  void take_cluster();
+  void publish_slices();
+  void rebalance();
+  void swap_cluster_record(const char* key, uint64_t version, Bytes value);
   void on_admin(const Message& message, const ParsedHead& head);
   nlohmann::json status() const;
   VolumeRuntime* find_volume(VolumeId id);
@@ -66,6 +75,17 @@ class NodeLoop final : public NodeServices {
   std::unique_ptr<MapClient> map_;
   ClusterMap cluster_;
   uint64_t cluster_version_ = 0;
+  // P11: a copy of the map on this node's disk, from which a lost map store can be rebuilt, and
+  // which tells an older one. A worker writes it, one change at a time.
+  std::unique_ptr<FileMapStore> map_copy_;
+  uint64_t copied_version_ = 0;
+  bool copying_map_ = false;
+  ClusterPolicy policy_;
+  uint64_t policy_version_ = 0;
+  bool swapping_cluster_ = false;  // a change of the cluster's record or policy is under way
+  Instant publish_at_{};
+  Instant rebalance_at_{};
+  std::map<VolumeId, uint64_t> published_;  // slices_version() that the map was compared with
   WorkerPool workers_;
   std::optional<Socket> clients_;
   std::optional<Socket> link_in_;
@@ -89,6 +109,10 @@ class NodeLoop final : public NodeServices {
     std::string what;
   };
   std::deque<HistoryEntry> history_;
+  // The partner, as it introduced itself last.
+  Incarnation partner_incarnation_ = 0;
+  ProcessIdentity partner_process_;
+  int looks_left_ = 0;  // for its end
   uint64_t refused_messages_ = 0;
   LogLimiter refused_log_{std::chrono::seconds(1)};
   bool failed_ = false;

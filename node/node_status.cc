@@ -5,6 +5,7 @@
 
 #include "common/codec.h"
 #include "common/messages.h"
+#include "node/namespace_scan.h"
 #include "node/node_loop.h"
 
 namespace pairfs {
@@ -84,6 +85,20 @@ Json volume_json(const VolumeRuntime& volume) {
                 {"checkpoint_sequence", volume.checkpoint_sequence()},
                 {"synced_sequence", volume.log().synced()},
                 {"bytes", volume.log().bytes()}}}};
+  if (const Executor* running = volume.executor()) {
+    const SliceProgress slices = running->slice_progress();
+    const OpenTransactions open = running->open_transactions();
+    out["slices"] = {
+        {"count", running->owned_slices().size()},
+        {"moving", slices.moving},
+        {"moved", slices.moved},
+        {"aborted_moves", slices.aborted},
+        {"moved_rows", slices.rows},
+        {"moved_bytes", slices.bytes},
+        {"longest_freeze_ms",
+         std::chrono::duration_cast<std::chrono::milliseconds>(slices.longest_freeze).count()}};
+    out["transactions"] = {{"held", open.held.size()}, {"decided", open.decided.size()}};
+  }
   if (executor) {
     out["takeover_obstacle"] = core.takeover_obstacle();
     Json raid = raid_json(volume);
@@ -185,6 +200,18 @@ void NodeLoop::on_admin(const Message& message, const ParsedHead& head) {
                         {"epoch", e.epoch},
                         {"what", e.what}});
     answer(true, {{"events", std::move(events)}});
+    return;
+  }
+  if (request->verb == "scan_namespace") {  // {"volume": "1.0", ...}: see namespace_scan.h
+    const Json arguments = Json::parse(request->arguments, nullptr, false);
+    const std::string wanted = arguments.is_object() ? arguments.value("volume", "") : "";
+    for (auto& [id, volume] : volumes_) {
+      if (to_string(id) != wanted || !volume->has_executor()) continue;
+      answer(true, scan_namespace(*volume->store(), arguments));
+      return;
+    }
+    answer(false, {{"error", fmt::format("node {} does not execute volume \"{}\" now",
+                                         config_.name, wanted)}});
     return;
   }
   if (request->verb == "elements") {  // {"volume": "1.0", "what": "fail", "id": "1.0-e1"}

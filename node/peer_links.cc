@@ -13,6 +13,15 @@ PeerLinks::PeerLinks(Context& context, std::string self, uint64_t cluster_id,
       incarnation_(incarnation) {}
 
 void PeerLinks::set_cluster(const ClusterMap& cluster, Poller& poller) {
+  for (auto at = sockets_.begin(); at != sockets_.end();) {
+    const NodeInfo* node = cluster.find_node(at->first);
+    if (node != nullptr && node->endpoint == at->second.endpoint()) {
+      ++at;
+      continue;
+    }
+    poller.remove(at->second);
+    at = sockets_.erase(at);
+  }
   for (const PairInfo& pair : cluster.pairs) {
     for (const NodeInfo& node : pair.nodes) {
       if (node.name == self_ || sockets_.contains(node.name)) continue;

@@ -20,7 +20,8 @@ class PeerLinks {
   // `self` is this node's name; nothing is connected before set_cluster().
   PeerLinks(Context& context, std::string self, uint64_t cluster_id, Incarnation incarnation);
 
-  // Connects to nodes that are new in the map. Cheap when nothing changed.
+  // Connects to nodes that are new in the map, and forgets those that left it. Cheap when nothing
+  // changed.
   void set_cluster(const ClusterMap& cluster, Poller& poller);
 
   // False: no such node, or it is not connected now. `done` is called from step() when the answer

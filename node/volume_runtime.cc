@@ -5,11 +5,14 @@
 #include "common/codec.h"
 #include "common/ensure.h"
 #include "common/logging.h"
+#include "common/test_switch.h"
 #include "node/store/row_table.h"
 
 namespace pairfs {
 namespace {
 constexpr uint64_t kTailMaxBytes = 8 << 20;
+constexpr size_t kHeldMax = 4096;  // requests; beyond these, and these bytes: asked to come again
+constexpr uint64_t kHeldMaxBytes = 64 << 20;
 constexpr auto kHousekeeping = std::chrono::milliseconds(200);
 constexpr auto kTransactionsPeriod = std::chrono::milliseconds(200);
 constexpr auto kMaintenancePeriod = std::chrono::seconds(1);
@@ -46,6 +49,10 @@ void VolumeRuntime::on_link(bool up) {
     feed(pair_event::LinkDown{});
 }
 
+void VolumeRuntime::on_partner_dead(Incarnation incarnation) {
+  feed(pair_event::PartnerDead{incarnation});
+}
+
 void VolumeRuntime::on_record(const VolumeRecord& record, uint64_t version) {
   feed(pair_event::Record{record, version});
 }
@@ -58,6 +65,8 @@ void VolumeRuntime::on_swapped(bool known, bool swapped, const VolumeRecord& rec
 void VolumeRuntime::hand_over() { feed(pair_event::HandOver{}); }
 
 void VolumeRuntime::on_link_message(const LinkMessage& message, const SharedBytes& records) {
+  if (static_cast<LinkMessage::Kind>(message.kind) == LinkMessage::Kind::kHello)
+    services_.note_partner(message.sender, message.process);
   bool appended = false;
   if (core_.accepts_records(message) && message.last >= message.first &&
       message.first == log_->last() + 1) {
@@ -103,7 +112,8 @@ void VolumeRuntime::perform(PairEffects effects) {
           } else if constexpr (std::is_same_v<E, pair_effect::Checkpoint>) {
             checkpoint_wanted_ = true;
           } else if constexpr (std::is_same_v<E, pair_effect::Role>) {
-            services_.note_event(config_.pair.volume, core_.epoch(), e.text);
+            services_.note_event(config_.pair.volume, core_.epoch(), e.text,
+                                 services_.wall_clock());
           }
         },
         effect);
@@ -115,6 +125,7 @@ struct VolumeRuntime::Opening {
   std::unique_ptr<Executor> executor;
   std::string why;
   Sequence replayed = 0;
+  Timestamp opened_at, replayed_at;
 };
 
 void VolumeRuntime::do_open(Epoch epoch) {
@@ -128,21 +139,26 @@ void VolumeRuntime::do_open(Epoch epoch) {
   executor_config.volume = config_.pair.volume;
   executor_config.epoch = epoch;
   executor_config.map = services_.cluster();
+  executor_config.policy = services_.policy();
   executor_config.transactions = true;
+  executor_config.session_timeout = config_.session_timeout;
   const CommandLog* log = log_.get();  // nobody appends while the volume is being opened
   services_.run_on_worker(
-      [=] {
-        opening->store = open_durable_store(store_config, epoch, point.token, &opening->why);
+      [=, this, open_store = config_.open_store] {
+        opening->store = open_store(store_config, epoch, point.token, &opening->why);
         if (opening->store == nullptr) return;
+        opening->opened_at = services_.wall_clock();
         try {
           opening->executor = make_executor(executor_config, *opening->store);
           log->read(point.sequence + 1, [&](const LogRecord& record) {
             if (record.op == ConsistencyPoint::kOp || record.op == ElementsChanged::kOp) return true;
             if (record.op == BeginEpoch::kOp) {
               const auto begin = decode<BeginEpoch>(record.body.view());
-              if (begin && record.sequence == 1) opening->executor->format(1, begin->now);
+              if (begin && record.sequence == 1) opening->executor->format(1, begin->now, begin->slices);
               return true;
             }
+            PAIRFS_REACHED(p6_tail_replayed);
+            if (PAIRFS_MUTANT(takeover_drops_tail) && record.sequence == log->last()) return false;
             const CommandInput input{record.op, record.request, record.slice, record.body,
                                      record.bulk};
             const Executed executed = opening->executor->replay(input, record.sequence);
@@ -160,6 +176,7 @@ void VolumeRuntime::do_open(Epoch epoch) {
         } catch (const RowsUnreadable& unreadable) {
           opening->why = unreadable.what();
         }
+        opening->replayed_at = services_.wall_clock();
       },
       [this, opening, life] {
         if (life != life_) return;  // deposed meanwhile
@@ -175,15 +192,23 @@ void VolumeRuntime::do_open(Epoch epoch) {
             config_.pair.volume, core_.epoch(), services_.cluster(),
             config_.pair.self.incarnation ^ config_.pair.volume.packed()});
         transactions_at_ = services_.now();
+        slices_wake_ = services_.now();
+        slices_seen_ = executor_->slices_version();
+        executor_->set_cluster(services_.cluster(), services_.policy());
         began_serving_ = false;
+        PAIRFS_REACHED(p6_opened);
         logged_elements_ = elements_gate_ = 0;
         maintenance_at_ = services_.now() + kMaintenancePeriod;
         last_checkpoint_ = services_.now();
         bytes_since_checkpoint_ = log_->last() > 0 ? 1 : 0;
         commands_since_checkpoint_ = opening->replayed;
         execute_time_ = {};
-        services_.note_event(config_.pair.volume, core_.epoch(),
-                             fmt::format("opened, {} commands replayed", opening->replayed));
+        answered_ = false;
+        const auto note = [&](const std::string& what, Timestamp at) {
+          services_.note_event(config_.pair.volume, core_.epoch(), what, at);
+        };
+        note("opened", opening->opened_at);
+        note(fmt::format("replayed {} commands", opening->replayed), opening->replayed_at);
         feed(pair_event::Opened{true});
       });
 }
@@ -200,6 +225,7 @@ void VolumeRuntime::do_close() {
   // A checkpoint that a worker is still writing keeps what it needs; late results are dropped.
   coordinator_.reset();
   coordinator_wake_ = Instant::max();
+  slices_wake_ = Instant::max();
   executor_.reset();
   store_.reset();
   maintaining_ = false;
@@ -217,13 +243,14 @@ void VolumeRuntime::do_append_epoch(Epoch epoch, bool solo) {
   begin.incarnation = config_.pair.self.incarnation;
   begin.solo = solo;
   begin.now = services_.wall_clock();
+  if (log_->last() == 0) begin.slices = services_.cluster().slices_of(config_.pair.volume);
   LogRecord record;
   record.epoch = epoch;
   record.op = BeginEpoch::kOp;
   record.request.slot = kUnslotted;
   record.body = SharedBytes::from(encode(begin));
   append(record);
-  if (log_->last() == 1) executor_->format(1, begin.now);
+  if (log_->last() == 1) executor_->format(1, begin.now, begin.slices);
   feed(pair_event::Appended{});
 }
 
@@ -238,6 +265,7 @@ void VolumeRuntime::do_sync() {
 void VolumeRuntime::start_sync() {
   syncing_ = true;
   sync_again_ = false;
+  sync_age_ = {};
   const auto ticket = log_->begin_sync();
   services_.run_on_worker([ticket] { ticket->run(); },
                           [this, ticket] {
@@ -303,6 +331,11 @@ void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader&
                                SharedBytes body, SharedBytes bulk) {
   ReplyStatus status{};
   if (refuse(&status)) {
+    if (status == ReplyStatus::kBusy && held_.size() < kHeldMax && held_bytes_ < kHeldMaxBytes) {
+      held_bytes_ += bulk.size();
+      held_.push_back({std::move(envelope), header, std::move(body), std::move(bulk)});
+      return;
+    }
     answer_status(envelope, header, status);
     return;
   }
@@ -321,6 +354,15 @@ void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader&
   pending->header = header;
   execute(std::move(pending),
           {header.op, header.request, header.slice, std::move(body), std::move(bulk)});
+}
+
+// The volume can be served now, or is somebody else's; else they stay.
+void VolumeRuntime::take_held_requests() {
+  ReplyStatus status{};
+  if (held_.empty() || (refuse(&status) && status == ReplyStatus::kBusy)) return;
+  held_bytes_ = 0;
+  for (HeldRequest& held : std::exchange(held_, {}))
+    on_request(std::move(held.envelope), held.header, std::move(held.body), std::move(held.bulk));
 }
 
 void VolumeRuntime::on_local_command(const CommandInput& input,
@@ -360,6 +402,15 @@ Executed VolumeRuntime::run_command(const CommandInput& input) {
 
 void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput& input) {
   const Instant begin = services_.now();
+  if (input.op == ResolveTransaction::kOp) {
+    const auto question = decode<ResolveTransaction>(input.body.view());
+    if (question && coordinator_->is_active(question->id)) {
+      pending->header.status = ReplyStatus::kBusy;
+      pending->gate = log_->last();
+      pending_.push_back(std::move(pending));
+      return;
+    }
+  }
   ++executed_;
   Executed executed = run_command(input);
   pending->executed = services_.now();
@@ -453,6 +504,7 @@ void VolumeRuntime::run_follow_ups() {
     execute(parked, input);
   }
   const Instant now = services_.now();
+  if (now >= slices_wake_) run_slices();
   if (now < std::min(coordinator_wake_, transactions_at_)) return;
   TransactionTick tick;
   if (now >= transactions_at_) {
@@ -461,6 +513,57 @@ void VolumeRuntime::run_follow_ups() {
   }
   coordinator_wake_ = Instant::max();
   coordinate(tick);
+}
+
+void VolumeRuntime::on_cluster() {
+  if (executor_ != nullptr) executor_->set_cluster(services_.cluster(), services_.policy());
+  if (coordinator_ != nullptr) coordinator_->set_map(services_.cluster());
+}
+
+void VolumeRuntime::give_slices(const std::vector<std::pair<Slice, VolumeId>>& moves) {
+  if (!has_executor()) return;
+  for (const auto& [slice, to] : moves) executor_->give_slice(slice, to);
+  if (!moves.empty()) slices_wake_ = services_.now();
+}
+
+void VolumeRuntime::run_slices() {
+  if (executor_ == nullptr || !core_.may_execute()) return;
+  SliceEffects effects = executor_->step_slices(services_.now());
+  slices_wake_ = effects.wake_at;
+  for (const SliceEffects::Send& send : effects.send) {
+    services_.send_command(
+        config_.pair.volume, send.input,
+        [this, tag = send.tag, life = life_](const PeerLinks::Answer& answer) {
+          if (life != life_ || executor_ == nullptr) return;
+          executor_->slice_answered(tag, answer.status, answer.error, answer.reply,
+                                    services_.now());
+          slices_wake_ = services_.now();
+        });
+  }
+  for (const SliceEffects::Fetch& fetch : effects.fetch) {
+    auto result = std::make_shared<std::optional<Result<SharedBytes>>>();
+    services_.run_on_worker([plan = fetch.plan, result] { result->emplace(plan->run()); },
+                            [this, tag = fetch.tag, result, life = life_] {
+                              if (life != life_ || executor_ == nullptr) return;
+                              executor_->slice_fetched(tag, std::move(**result), services_.now());
+                              slices_wake_ = services_.now();
+                            });
+  }
+}
+
+// What waits in a slice that has gone is asked for at its new volume.
+void VolumeRuntime::drop_parked() {
+  if (executor_ == nullptr || slices_seen_ == executor_->slices_version()) return;
+  slices_seen_ = executor_->slices_version();
+  for (auto at = parked_.begin(); at != parked_.end();) {
+    const std::shared_ptr<Pending> parked = at->second;
+    if (parked->done || executor_->owns(parked->header.slice)) {
+      ++at;
+      continue;
+    }
+    at = parked_.erase(at);
+    answer_status(parked->envelope, parked->header, ReplyStatus::kNotExecutor);
+  }
 }
 
 void VolumeRuntime::coordinate(const CoordinatorEvent& event) {
@@ -519,6 +622,9 @@ void VolumeRuntime::release_answers() {
     by_request_.erase(pending->header.request);
     (pending->read ? latencies_.read : latencies_.partner).add(now - pending->executed);
     pending->header.epoch = core_.epoch();
+    if (!std::exchange(answered_, true))
+      services_.note_event(config_.pair.volume, core_.epoch(), "first answer",
+                           services_.wall_clock());
     services_.reply(pending->envelope, pending->header, pending->body, pending->bulk);
   }
   kept.insert(kept.end(), std::make_move_iterator(pending_.begin()),
@@ -527,10 +633,12 @@ void VolumeRuntime::release_answers() {
 }
 
 void VolumeRuntime::flush() {
+  take_held_requests();
   note_elements();
   release_answers();
   const Instant now = services_.now();
   run_follow_ups();
+  drop_parked();
   if (appended_) {
     appended_ = false;
     feed(pair_event::Appended{});
@@ -549,11 +657,24 @@ void VolumeRuntime::flush() {
                             });
   }
   if (now >= next_housekeeping_ || checkpoint_wanted_ || bytes_since_checkpoint_ > 1 << 20) {
-    next_housekeeping_ = now + kHousekeeping;
+    if (now >= next_housekeeping_) {
+      watch_sync();
+      next_housekeeping_ = now + kHousekeeping;
+    }
     consider_checkpoint();
   }
   consider_maintenance();
   release_answers();
+}
+
+// P5: a log disk that hangs is no progress, however well the loop runs.
+void VolumeRuntime::watch_sync() {
+  if (!syncing_) return;
+  sync_age_ += kHousekeeping;
+  if (sync_age_ > config_.sync_max)
+    services_.fail_stop(fmt::format("a sync of the log of volume {} has not ended for {} ms",
+                                    to_string(config_.pair.volume),
+                                    sync_age_ / std::chrono::milliseconds(1)));
 }
 
 // ---- consistency points -----------------------------------------------------------------------
@@ -589,13 +710,15 @@ void VolumeRuntime::finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpo
   checkpointing_ = false;
   store_->finish(checkpoint, token->ok());
   if (!token->ok()) {
+    PAIRFS_REACHED(checkpoint_failed);
     log_error("checkpoint.failed", "volume={} errno={}", to_string(config_.pair.volume),
               token->error());
     bytes_since_checkpoint_ = std::max<uint64_t>(bytes_since_checkpoint_, 1);  // try again
     return;
   }
+  PAIRFS_REACHED(checkpoint_logged);
   ConsistencyPoint point;
-  point.sequence = contains;
+  point.sequence = contains + (PAIRFS_MUTANT(checkpoint_claims_more) ? 1 : 0);
   point.chain_crc = chain;
   point.store_token = std::move(**token);
   LogRecord record;

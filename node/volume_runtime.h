@@ -31,15 +31,18 @@ class NodeServices {
                            Duration timeout) = 0;  // then VolumeRuntime::on_swapped
   virtual void read_map() = 0;
   virtual const ClusterMap& cluster() const = 0;
+  virtual const ClusterPolicy& policy() const = 0;
   virtual void reply(const std::vector<Bytes>& envelope, const MessageHeader& header,
                      BytesView body, const SharedBytes& bulk) = 0;
   virtual void run_on_worker(std::function<void()> work, std::function<void()> done) = 0;
-  // Passes a command of `from` to whoever executes the volume of input.slice, maybe this very node;
-  // `done` is called from the loop, or never (then it is sent again).
+  // Passes a command of `from` to whoever executes input.volume (0.0: the volume of input.slice),
+  // maybe this very node; `done` is called from the loop, or never (then it is sent again).
   virtual void send_command(VolumeId from, const CommandInput& input,
                             std::function<void(const PeerLinks::Answer&)> done) = 0;
-  // An entry for the history of role changes.
-  virtual void note_event(VolumeId volume, Epoch epoch, const std::string& what) = 0;
+  // The partner said who it is.
+  virtual void note_partner(Incarnation incarnation, const ProcessIdentity& process) = 0;
+  // An entry for the history of role changes; `at`: when it happened.
+  virtual void note_event(VolumeId volume, Epoch epoch, const std::string& what, Timestamp at) = 0;
   // How elements are reached in that epoch of the volume (StoreConfig::open_element).
   virtual decltype(StoreConfig::open_element) element_opener(VolumeId, Epoch) { return nullptr; }
   // Nothing may be served any more: end the process.
@@ -53,6 +56,12 @@ struct VolumeRuntimeConfig {
   uint64_t checkpoint_log_bytes = 96 << 20;
   Duration checkpoint_interval = std::chrono::seconds(10);
   Duration replay_max = std::chrono::milliseconds(100);
+  Duration sync_max = std::chrono::seconds(10);  // of one sync of the log: then the disk hangs
+  Duration session_timeout = ExecutorConfig().session_timeout;
+  // As open_durable_store(), which it is but in the simulator. Worker thread.
+  using OpenStore = std::unique_ptr<VolumeStore> (const StoreConfig& config, Epoch epoch,
+                                                 BytesView token, std::string* why);
+  std::function<OpenStore> open_store = open_durable_store;
 };
 
 class VolumeRuntime final : public LogView {
@@ -68,6 +77,7 @@ class VolumeRuntime final : public LogView {
                         std::function<void(const PeerLinks::Answer&)> done);
   void on_link_message(const LinkMessage& message, const SharedBytes& records);
   void on_link(bool up);
+  void on_partner_dead(Incarnation incarnation);
   void on_record(const VolumeRecord& record, uint64_t version);
   void on_swapped(bool known, bool swapped, const VolumeRecord& record, uint64_t version);
   // Call at the end of every wake-up of the loop and at next_wake(): sends what was gathered,
@@ -75,7 +85,7 @@ class VolumeRuntime final : public LogView {
   void flush();
   Instant next_wake() const {
     const Instant upkeep = maintaining_ ? Instant::max() : maintenance_at_;
-    return std::min({core_.next_wake(), next_housekeeping_, coordinator_wake_, upkeep});
+    return std::min({core_.next_wake(), next_housekeeping_, coordinator_wake_, slices_wake_, upkeep});
   }
 
   // ---- admin ----
@@ -100,6 +110,10 @@ class VolumeRuntime final : public LogView {
   void set_volume_uses(const std::vector<VolumeUse>& uses) {
     if (executor_ != nullptr) executor_->set_volume_uses(uses);
   }
+  // The cluster's map or policy changed.
+  void on_cluster();
+  // Begins to move slices of this volume away; those that move already are left alone.
+  void give_slices(const std::vector<std::pair<Slice, VolumeId>>& moves);
   bool has_executor() const { return executor_ != nullptr && core_.may_execute(); }
   Sequence checkpoint_sequence() const { return log_->newest_checkpoint().sequence; }
 
@@ -153,9 +167,13 @@ class VolumeRuntime final : public LogView {
   void execute_internal(const CommandInput& input);
   void begin_serving();
   void run_follow_ups();
+  void run_slices();
+  void drop_parked();
   void answer_status(const std::vector<Bytes>& envelope, const MessageHeader& request,
                      ReplyStatus status);
+  void take_held_requests();
   void release_answers();
+  void watch_sync();
   Executed run_command(const CommandInput& input);
   void note_elements();
   void consider_maintenance();
@@ -173,13 +191,25 @@ class VolumeRuntime final : public LogView {
   std::unique_ptr<TransactionCoordinator> coordinator_;
   Instant coordinator_wake_ = Instant::max();
   Instant transactions_at_{};  // when to look at open transactions next
+  Instant slices_wake_ = Instant::max();
+  uint64_t slices_seen_ = 0;  // slices_version() when it was last looked at
   uint64_t life_ = 0;  // counts openings and closings, so that late worker results are known
   bool began_serving_ = false;
+  bool answered_ = false;  // a client, since the volume was opened
 
   Latencies latencies_;
   std::deque<std::shared_ptr<Pending>> pending_;
   std::map<RequestId, std::shared_ptr<Pending>> by_request_;  // mutations on their way
   std::map<RequestId, std::shared_ptr<Pending>> parked_;      // waiting locks
+  // Requests that came a moment too early: the volume is being opened, paired or handed over.
+  // Held, so that their senders need not ask again; a sender that does is dropped as repeated.
+  struct HeldRequest {
+    std::vector<Bytes> envelope;
+    MessageHeader header;
+    SharedBytes body, bulk;
+  };
+  std::deque<HeldRequest> held_;
+  uint64_t held_bytes_ = 0;
 
   bool appended_ = false;      // since the last flush
   bool want_durable_ = false;
@@ -192,6 +222,7 @@ class VolumeRuntime final : public LogView {
   uint64_t tail_bytes_ = 0;
 
   bool syncing_ = false, sync_again_ = false;
+  Duration sync_age_{};  // counted in periods of housekeeping, so that a frozen process ages not
   bool preparing_segment_ = false;
   std::deque<PairEvent> events_;
   bool feeding_ = false;

@@ -9,14 +9,28 @@
 #include "node/executor/inodes.h"
 #include "node/executor/row_codec.h"
 #include "node/executor/schema.h"
+#include "node/executor/slice_table.h"
 
 namespace pairfs {
 
 namespace {
 
+// Rows of slices that the volume does not have are copies on their way in or out.
+class OwnRows {
+ public:
+  explicit OwnRows(const VolumeStore& store) { slices_.load(store); }
+  bool has(BytesView key) const {
+    const auto slice = slice_of_key(key);
+    return !slice || slices_.owns(*slice);
+  }
+
+ private:
+  SliceTable slices_;
+};
+
 class Checker {
  public:
-  explicit Checker(const VolumeStore& store) : store_(store) {}
+  explicit Checker(const VolumeStore& store) : store_(store), own_(store) {}
 
   std::vector<std::string> run() {
     load();
@@ -38,7 +52,7 @@ class Checker {
   void for_each(Family family, Each&& each) {
     store_.scan(family_key(family), after_prefix(family_key(family)),
                 [&](BytesView key, BytesView value) {
-                  each(key, value);
+                  if (own_.has(key)) each(key, value);
                   return true;
                 });
   }
@@ -138,85 +152,39 @@ class Checker {
   }
 
   const VolumeStore& store_;
+  const OwnRows own_;
   std::vector<std::string> problems_;
   std::map<uint64_t, Inode> inodes_;
   std::set<uint64_t> orphans_;
   std::map<uint64_t, uint64_t> names_of_, entries_of_, subdirectories_of_;
 };
 
-class ClusterChecker {
- public:
-  std::vector<std::string> run(const std::vector<const VolumeStore*>& stores) {
-    for (const VolumeStore* store : stores)
-      store->scan({}, Bytes(1, kEndOfFamilies), [&](BytesView key, BytesView value) {
-        load(key, value);
-        return true;
-      });
-    for (const auto& [directory_id, entry] : entries_) check_entry(directory_id, entry);
-    for (const auto& [id, inode] : inodes_) check_inode(inode);
-    return std::move(problems_);
-  }
-
- private:
-  template <class... Args>
-  void problem(fmt::format_string<Args...> text, Args&&... args) {
-    problems_.push_back(fmt::format(text, std::forward<Args>(args)...));
-  }
-  void load(BytesView key, BytesView value) {
-    if (key[0] == static_cast<char>(Family::kInode)) {
-      const auto id = read_big_endian<uint64_t>(key, 1);
-      const auto inode = decode_inode(id, value);
-      if (!inode || !inodes_.emplace(id, *inode).second) problem("inode {:x}: bad or twice", id);
-    } else if (key[0] == static_cast<char>(Family::kEntry)) {
-      if (const auto entry = decode_entry(value))
-        entries_.emplace_back(read_big_endian<uint64_t>(key, 1), *entry);
-    }
-  }
-  void check_entry(uint64_t directory_id, const EntryRow& entry) {
-    ++names_[entry.inode.id];
-    if (entry.type == S_IFDIR) ++subdirectories_[directory_id];
-    const auto inode = inodes_.find(entry.inode.id);
-    if (inode == inodes_.end())
-      problem("an entry of {:x} names {:x}, which is not there", directory_id, entry.inode.id);
-    else if (inode->second.ref() != entry.inode || inode->second.type() != entry.type)
-      problem("an entry of {:x} names another {:x}", directory_id, entry.inode.id);
-    else if (entry.type == S_IFDIR && inode->second.parent.id != directory_id)
-      problem("directory {:x} is in {:x}, not in {:x}", entry.inode.id, directory_id,
-              inode->second.parent.id);
-  }
-  void check_inode(const Inode& inode) {
-    const uint64_t names = names_[inode.id];
-    const bool root = inode.id == kRootInode.id;
-    const bool directory = inode.is_directory();
-    uint64_t links = names;
-    if (directory) links = names == 0 && !root ? 0 : 2 + subdirectories_[inode.id];
-    if (inode.nlink != links || (directory && names > 1))
-      problem("inode {:x}: {} links and {} names", inode.id, inode.nlink, names);
-    if (directory && inode.nlink != 0 && !reaches_root(inode))
-      problem("directory {:x} does not hang below the root", inode.id);
-  }
-  bool reaches_root(const Inode& from) const {
-    uint64_t at = from.id;
-    for (size_t steps = 0; steps <= inodes_.size(); ++steps) {
-      if (at == kRootInode.id) return true;
-      const auto inode = inodes_.find(at);
-      if (inode == inodes_.end()) return false;
-      at = inode->second.parent.id;
-    }
-    return false;
-  }
-
-  std::vector<std::string> problems_;
-  std::map<uint64_t, Inode> inodes_;
-  std::vector<std::pair<uint64_t, EntryRow>> entries_;
-  std::map<uint64_t, uint64_t> names_, subdirectories_;
-};
-
 }  // namespace
 
 std::vector<std::string> check_volume(const VolumeStore& store) { return Checker(store).run(); }
+void add_to_graph(const VolumeStore& store, NamespaceGraph& graph) {
+  const OwnRows own(store);
+  const auto scan = [&](Family family, const VolumeStore::Visit& visit) {
+    store.scan(family_key(family), after_prefix(family_key(family)), visit);
+  };
+  scan(Family::kInode, [&](BytesView key, BytesView value) {
+    const auto inode = decode_inode(read_big_endian<uint64_t>(key, 1), value);
+    if (inode && own.has(key))
+      graph.add_inode({inode->ref(), inode->type(), inode->nlink, inode->parent});
+    return true;
+  });
+  scan(Family::kEntry, [&](BytesView key, BytesView value) {
+    const auto entry = decode_entry(value);
+    if (entry && own.has(key))
+      graph.add_entry(read_big_endian<uint64_t>(key, 1), entry->inode, entry->type);
+    return true;
+  });
+}
+
 std::vector<std::string> check_cluster(const std::vector<const VolumeStore*>& stores) {
-  return ClusterChecker().run(stores);
+  NamespaceGraph graph;
+  for (const VolumeStore* store : stores) add_to_graph(*store, graph);
+  return graph.problems();
 }
 
 }  // namespace pairfs

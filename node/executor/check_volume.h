@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "common/namespace_graph.h"
 #include "node/store/volume_store.h"
 
 namespace pairfs {
@@ -11,6 +12,9 @@ namespace pairfs {
 // One sentence per problem; empty when the volume is sound. What other volumes hold of it (entries
 // and parents elsewhere) is not looked at.
 std::vector<std::string> check_volume(const VolumeStore& store);
+
+// Adds what the volume has of the tree.
+void add_to_graph(const VolumeStore& store, NamespaceGraph& graph);
 
 // The graph of entries and inodes over all volumes of a cluster together, when no transaction is
 // open: every entry's inode is there, link counts are exact, parents fit, and all ways lead to the

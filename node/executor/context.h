@@ -7,7 +7,6 @@
 // takes from there when `replaying`.
 #pragma once
 
-#include <bitset>
 #include <unordered_map>
 
 #include "common/result.h"
@@ -16,6 +15,7 @@
 #include "node/executor/intent_table.h"
 #include "node/executor/lock_table.h"
 #include "node/executor/session_table.h"
+#include "node/executor/slice_table.h"
 #include "node/executor/transaction.h"
 
 namespace pairfs {
@@ -37,7 +37,9 @@ struct VolumeState {
   std::vector<VolumeUse> uses;
   Timestamp high_water;  // the latest time given out
   std::unordered_map<Slice, uint64_t> next_inode_number;
-  std::bitset<65536> owned_slices;
+  SliceTable slices;
+  ClusterMap cluster;  // for the placement of new directories
+  ClusterPolicy policy;
   // Access times to be set by UpdateAtime, which the executor issues itself.
   std::unordered_map<uint64_t, InodeRef> pending_atimes;
   // As of `space_checked`, so that not every command asks the store.
@@ -63,7 +65,7 @@ struct Context {
   bool deciding = false;  // carries out intents: no lock stands in the way
   bool unlogged = false;  // success, but nothing changed
 
-  bool owns(Slice slice) const { return state.owned_slices[slice]; }
+  bool owns(Slice slice) const { return state.slices.owns(slice); }
   bool owns(const InodeRef& inode) const { return owns(inode.slice()); }
   // kHeld when a transaction has locked the row with this key. A replay meets no locks: what was
   // logged had passed them.

@@ -6,8 +6,8 @@
 // How the shell drives it, one per volume that this node executes, made anew with each Executor:
 // * Executed::cross_volume: keep the request as one that waits (as for a lock), and step
 //   BeginTransaction with the input and Executed::reply.
-// * Effects::send: pass the command to whoever executes the volume of input.slice, also when that is
-//   this volume itself; at least once, in any order. Its execution is like a client's: logged, and
+// * Effects::send: pass the command to whoever executes input.volume (0.0: the volume that has
+//   input.slice now), also when that is this volume itself; at least once, in any order. Its execution is like a client's: logged, and
 //   answered when both nodes hold it, after a sync when Executed::needs_sync. Step CommandAnswered
 //   with the tag. Give up silently when nobody can be reached: it is sent again.
 // * Effects::answer: execute the input again, as for a lock that can be granted, and answer the
@@ -27,6 +27,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <variant>
 
@@ -47,7 +48,8 @@ struct CommandAnswered {
   Bytes reply;
 };
 struct TransactionTick {
-  OpenTransactions open;
+  // nullopt: not looked at now. What is missing from a list that is given is known to be over.
+  std::optional<OpenTransactions> open;
 };
 using CoordinatorEvent = std::variant<BeginTransaction, CommandAnswered, TransactionTick>;
 
@@ -73,6 +75,11 @@ class TransactionCoordinator {
   ~TransactionCoordinator();
 
   Effects step(const CoordinatorEvent& event, Instant now);
+  // The cluster has changed: where parts go from now on.
+  void set_map(ClusterMap map) { map_ = std::move(map); }
+  // True while the attempt may still be committed here. The shell answers a ResolveTransaction for it
+  // with kBusy, since executing the question would abort it.
+  bool is_active(const TransactionId& id) const;
   bool idle() const { return transactions_.empty() && pending_.empty(); }
 
  private:
@@ -84,7 +91,7 @@ class TransactionCoordinator {
     std::unique_ptr<TransactionScript> script;
     Phase phase = Phase::kPreparing;
     uint32_t stage = 0;
-    std::vector<Slice> participants;  // one slice of each volume that was asked, without this one
+    std::vector<VolumeId> participants;  // who promised something, without this volume
     bool commit = false;
     int error = 0;
     Bytes reply;
@@ -101,22 +108,22 @@ class TransactionCoordinator {
   void on(const CommandAnswered& event, Instant now);
   void on(const TransactionTick& event, Instant now);
   void on_timers(Instant now);
+  void settle_removed_volumes(Instant now);
 
   void start_attempt(Transaction& transaction, Instant now);
   void prepare_next(Transaction& transaction, const PrepareReply* last, Instant now);
   void on_prepared(Transaction& transaction, const CommandAnswered& event, Instant now);
   void conclude(Transaction& transaction, bool commit, int error, Bytes reply, Instant now);
   void on_concluded(Transaction& transaction, const CommandAnswered& event, Instant now);
-  void on_decided(Transaction& transaction, Slice slice, Instant now);
+  void on_decided(Transaction& transaction, VolumeId volume, Instant now);
   void on_resolved(const Pending& question, const CommandAnswered& event, Instant now);
   void give_up_attempt(Transaction& transaction, Instant now);
   void answer(Transaction& transaction);
 
   template <class C>
   void send(const TransactionId& id, const C& command, Instant now);
-  void send_once(const TransactionId& id, Slice slice, bool commit, Instant now);
+  void send_once(const TransactionId& id, VolumeId volume, bool commit, Instant now);
   void drop_pending(const TransactionId& id);
-  bool is_own(Slice slice) const { return config_.map.volume_of(slice) == config_.volume; }
   Duration random_pause();
   Instant next_wake() const;
 
@@ -127,7 +134,7 @@ class TransactionCoordinator {
   std::map<RequestId, Transaction> transactions_;
   std::map<uint64_t, Pending> pending_;  // by tag
   std::map<TransactionId, Instant> held_since_;
-  Slice own_slice_ = 0;
+  ClusterMap map_;
   Effects effects_;
 };
 

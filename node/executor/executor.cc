@@ -4,10 +4,12 @@
 #include "common/codec.h"
 #include "common/command_slice.h"
 #include "common/crc32c.h"
+#include "common/test_switch.h"
 #include "node/executor/inodes.h"
 #include "node/executor/operations/declared.h"
 #include "node/executor/operations/operations.h"
 #include "node/executor/row_codec.h"
+#include "node/executor/slice_giver.h"
 
 namespace pairfs {
 
@@ -37,7 +39,7 @@ CommandInput internal_input(const C& command) {
 class VolumeExecutor final : public Executor {
  public:
   VolumeExecutor(const ExecutorConfig& config, VolumeStore& store)
-      : config_(config), store_(store) {
+      : config_(config), store_(store), givers_(config, store, state_) {
     load();
   }
 
@@ -80,10 +82,27 @@ class VolumeExecutor final : public Executor {
   std::vector<CommandInput> take_follow_ups(Instant now) override;
   std::vector<CommandInput> take_granted() override { return state_.locks.take_granted(); }
   void begin_serving(Instant now) override;
-  void format(Sequence sequence, Timestamp now) override;
+  void format(Sequence sequence, Timestamp now, const std::vector<Slice>& slices) override;
   std::vector<SessionStatus> sessions() const override;
   void set_volume_uses(std::vector<VolumeUse> uses) override { state_.uses = std::move(uses); }
+  void set_cluster(const ClusterMap& map, const ClusterPolicy& policy) override {
+    state_.cluster = map;
+    state_.policy = policy;
+  }
   OpenTransactions open_transactions() const override;
+  bool owns(Slice slice) const override { return state_.slices.owns(slice); }
+  std::vector<Slice> owned_slices() const override { return state_.slices.owned(); }
+  uint64_t slices_version() const override { return state_.slices.version(); }
+  void give_slice(Slice slice, VolumeId to) override { givers_.begin(slice, to); }
+  SliceEffects step_slices(Instant now) override { return givers_.step(now); }
+  void slice_answered(uint64_t tag, ReplyStatus status, int error, const Bytes& reply,
+                      Instant now) override {
+    givers_.answered(tag, status, error, reply, now);
+  }
+  void slice_fetched(uint64_t tag, Result<SharedBytes> data, Instant now) override {
+    givers_.fetched(tag, std::move(data), now);
+  }
+  SliceProgress slice_progress() const override { return givers_.progress(); }
 
  private:
   void load();
@@ -96,11 +115,21 @@ class VolumeExecutor final : public Executor {
     const RequestId& request = input.request;
     if constexpr (C::kKind == Kind::kInternal) {
       if (request.session != 0) return ReplyStatus::kBadRequest;
-      if (requires { command.slice; } && !state_.owned_slices[slice_of(command)])
-        return ReplyStatus::kNotExecutor;
+      const VolumeId volume = volume_of(command);
+      if (volume != VolumeId{} && volume != config_.volume) return ReplyStatus::kNotExecutor;
+      if (requires { command.slice; } || requires { command.inode; }) {
+        // A decision may still end what has begun in a slice that is about to go, and looks itself
+        // whether the slice is gone.
+        constexpr bool kEnds = requires { command.participants; };
+        if (!kEnds && !state_.slices.owns(slice_of(command))) return ReplyStatus::kNotExecutor;
+        if (kEnds ? state_.slices.is_sealed(slice_of(command))
+                  : state_.slices.is_frozen(slice_of(command)))
+          return ReplyStatus::kBusy;
+      }
       return ReplyStatus::kOutcome;
     }
-    if (!state_.owned_slices[slice_of(command)]) return ReplyStatus::kNotExecutor;
+    if (!state_.slices.owns(slice_of(command))) return ReplyStatus::kNotExecutor;
+    if (state_.slices.is_frozen(slice_of(command))) return ReplyStatus::kBusy;
     Session* session = state_.sessions.find(request.session);
     if (session != nullptr) session->heard = now;
     if constexpr (C::kKind == Kind::kRead) {
@@ -110,14 +139,21 @@ class VolumeExecutor final : public Executor {
       if (session == nullptr) {
         const bool opens = std::is_same_v<C, OpenSession> && request.session != 0 &&
                            !state_.sessions.is_expired(request.session);
-        if (!opens) return ReplyStatus::kUnknownSession;
+        if (!opens && !PAIRFS_MUTANT(unknown_session_executed)) return ReplyStatus::kUnknownSession;
       }
-      if (request.slot >= kSlotsPerSession || request.sequence == 0)
+      if (slot_index(request.slot) >= kSlotsPerSession || request.sequence == 0)
         return ReplyStatus::kBadRequest;
       if (session == nullptr) return ReplyStatus::kOutcome;
-      const ReplyRow& last = session->slots[request.slot];
+      const auto slot = session->slots.find(request.slot);
+      if (slot == session->slots.end()) return ReplyStatus::kOutcome;
+      const ReplyRow& last = slot->second;
       if (request.sequence > last.sequence) return ReplyStatus::kOutcome;
-      if (request.sequence < last.sequence) return ReplyStatus::kBusy;
+      if (request.sequence < last.sequence) {
+        PAIRFS_REACHED(stale_slot_dropped);
+        return PAIRFS_MUTANT(lower_sequence_executed) ? ReplyStatus::kOutcome : ReplyStatus::kBusy;
+      }
+      PAIRFS_REACHED(retry_answered_again);
+      if (PAIRFS_MUTANT(retry_executed)) return ReplyStatus::kOutcome;
       answer_again(*session, request, command, last, out);
       return ReplyStatus::kOutcome;
     }
@@ -159,8 +195,13 @@ class VolumeExecutor final : public Executor {
       out.logged = true;
       if (!context.replaying) out.resolved_body = encode(command);
       out.outcome_crc = crc_of_outcome(out.error, out.reply);
-      store_.apply(context.tx.take(), sequence);
+      apply(context.tx.take(), sequence);
     }
+  }
+
+  void apply(Changes changes, Sequence sequence) {
+    givers_.note_changes(changes);
+    store_.apply(std::move(changes), sequence);
   }
 
   // Nothing happened, and nothing is logged.
@@ -195,20 +236,24 @@ class VolumeExecutor final : public Executor {
     Session* session = state_.sessions.find(request.session);
     if (session == nullptr) return;
     const Executed& out = context.out;
-    session->slots[request.slot] = {request.sequence, out.error, out.reply};
-    context.tx.put(reply_key(request.session, request.slot),
-                   encode_reply_row(request.sequence, out.error, out.reply));
+    ReplyRow& row = session->slots[request.slot];
+    row = {request.sequence, out.error, out.reply, context.input.slice};
+    context.tx.put(reply_key(request.session, request.slot), encode_reply_row(row));
   }
 
   const ExecutorConfig config_;
   VolumeStore& store_;
   VolumeState state_;
+  SliceGivers givers_;
   bool answered_ = false;
   Instant sessions_checked_;
 };
 
 void VolumeExecutor::load() {
   state_.sessions.load(store_);
+  if (PAIRFS_MUTANT(reply_cache_dropped))
+    for (const auto& [id, session] : state_.sessions.live())
+      for (auto& [slot, row] : state_.sessions.find(id)->slots) row = {};
   state_.handles.load(store_);
   state_.locks.load(store_);
   state_.intents.load(store_);
@@ -217,16 +262,21 @@ void VolumeExecutor::load() {
     ENSURE(row && row->format_version == 1, "volume row");
     state_.high_water = row->high_water;
   }
-  for (const SliceRange& range : config_.map.slices)
-    for (uint32_t i = 0; range.volume == config_.volume && i < range.count; ++i)
-      state_.owned_slices[range.first + i] = true;
+  state_.slices.load(store_);
+  const auto here = [&](uint64_t inode_id) { return state_.slices.owns(InodeRef{inode_id}.slice()); };
+  state_.locks.keep_only(here);
+  state_.handles.keep_only(here);
+  state_.cluster = config_.map;
+  state_.policy = config_.policy;
+  givers_.load();
 }
 
-void VolumeExecutor::format(Sequence sequence, Timestamp now) {
+void VolumeExecutor::format(Sequence sequence, Timestamp now, const std::vector<Slice>& slices) {
   Transaction tx(store_);
+  for (const Slice slice : slices) state_.slices.set(tx, slice, {.state = SliceStateRow::kOwned});
   tx.put(volume_key(), encode_volume_row({.high_water = now}));
   state_.high_water = now;
-  if (state_.owned_slices[0]) {
+  if (state_.slices.owns(0)) {
     Inode root;
     root.id = kRootInode.id;
     root.generation = kRootInode.generation;
@@ -257,8 +307,10 @@ std::vector<CommandInput> VolumeExecutor::take_follow_ups(Instant now) {
   if (now - sessions_checked_ >= std::chrono::milliseconds(500)) {
     sessions_checked_ = now;
     for (const auto& [id, session] : state_.sessions.live())
-      if (now - session.heard >= config_.session_timeout && inputs.size() < kMostPerCall)
+      if (now - session.heard >= config_.session_timeout && inputs.size() < kMostPerCall) {
+        PAIRFS_REACHED(session_expired);
         inputs.push_back(internal_input(ExpireSession{.session = id}));
+      }
   }
   for (const uint64_t inode_id : state_.handles.take_free(kMostPerCall, now)) {
     const auto value = store_.get(inode_key(inode_id));
@@ -282,8 +334,7 @@ std::vector<Executor::SessionStatus> VolumeExecutor::sessions() const {
 
 OpenTransactions VolumeExecutor::open_transactions() const {
   OpenTransactions open;
-  for (const auto& [id, coordinator] : state_.intents.attempts())
-    open.held.push_back({id, coordinator});
+  open.held = state_.intents.attempts();
   for (const auto& [id, participants] : state_.intents.decisions())
     open.decided.push_back({id, participants});
   return open;

@@ -24,6 +24,8 @@ struct CommandInput {
   Slice slice = 0;
   SharedBytes body;
   SharedBytes bulk;
+  // Between nodes: whom the command is for; 0.0: whoever has the slice.
+  VolumeId volume;
 };
 
 // What became of it.
@@ -50,8 +52,8 @@ struct Executed {
 struct ExecutorConfig {
   VolumeId volume;
   Epoch epoch = 0;  // generation of inodes made from now on
-  // Placement of directories near the root; fixed for the executor's life.
-  ClusterMap map;
+  ClusterMap map;  // as it is at the start; set_cluster() tells changes
+  ClusterPolicy policy;
   Duration session_timeout = std::chrono::seconds(60);
   // The shell drives a TransactionCoordinator. Without one nothing is placed on other volumes, and
   // what concerns them is refused with EXDEV.
@@ -66,16 +68,33 @@ struct VolumeUse {
 
 // What transactions between volumes have left open here (coordinator.h).
 struct OpenTransactions {
-  struct Held {  // prepared here, not decided
-    TransactionId id;
-    Slice coordinator = 0;
-  };
   struct Decided {  // committed here, not confirmed by all participants
     TransactionId id;
-    std::vector<Slice> participants;
+    std::vector<VolumeId> participants;
   };
-  std::vector<Held> held;
+  std::vector<TransactionId> held;  // prepared here, not decided
   std::vector<Decided> decided;
+};
+
+// What moving slices away needs done. A Send goes like a transaction's (coordinator.h): at least once,
+// answered under its tag. A Fetch is run, on a worker unless it is in memory.
+struct SliceEffects {
+  struct Send {
+    uint64_t tag = 0;
+    CommandInput input;
+  };
+  struct Fetch {
+    uint64_t tag = 0;
+    std::shared_ptr<ReadPlan> plan;
+  };
+  std::vector<Send> send;
+  std::vector<Fetch> fetch;
+  Instant wake_at = Instant::max();
+};
+struct SliceProgress {
+  size_t moving = 0;
+  uint64_t moved = 0, aborted = 0, rows = 0, bytes = 0;  // since this executor began
+  Duration longest_freeze{};
 };
 
 class Executor {
@@ -103,11 +122,28 @@ class Executor {
   // How full the cluster's volumes are, as far as the node knows; now and then. A volume that is
   // not named counts as empty.
   virtual void set_volume_uses(std::vector<VolumeUse> uses) = 0;
+  // The cluster's map or policy changed: where new directories go from now on.
+  virtual void set_cluster(const ClusterMap& map, const ClusterPolicy& policy) = 0;
   virtual OpenTransactions open_transactions() const = 0;
 
-  // Sets up the root directory of an empty volume that owns slice 0, and the volume's own rows.
+  // Sets up an empty volume that has these slices, and the root directory if slice 0 is among them.
   // Part of the first epoch; deterministic.
-  virtual void format(Sequence sequence, Timestamp now) = 0;
+  virtual void format(Sequence sequence, Timestamp now, const std::vector<Slice>& slices) = 0;
+
+  // ---- slices (slice_giver.h) ----
+  virtual bool owns(Slice slice) const = 0;
+  virtual std::vector<Slice> owned_slices() const = 0;
+  // Counts changes of what the volume has.
+  virtual uint64_t slices_version() const = 0;
+  // Begins to move a slice away; nothing when it is not here, or moves already.
+  virtual void give_slice(Slice slice, VolumeId to) = 0;
+  // Drives all moves: call when one of them has something to do, at wake_at, and after answers.
+  virtual SliceEffects step_slices(Instant now) = 0;
+  // What became of a SliceEffects::Send or ::Fetch.
+  virtual void slice_answered(uint64_t tag, ReplyStatus status, int error, const Bytes& reply,
+                              Instant now) = 0;
+  virtual void slice_fetched(uint64_t tag, Result<SharedBytes> data, Instant now) = 0;
+  virtual SliceProgress slice_progress() const = 0;
 
   struct SessionStatus {
     SessionId id;

@@ -76,6 +76,10 @@ void HandleTable::add_orphan(uint64_t inode_id, Instant not_before) {
   }
 }
 
+void HandleTable::keep_only(const std::function<bool(uint64_t inode_id)>& here) {
+  std::erase_if(orphans_, [&](uint64_t inode_id) { return !here(inode_id); });
+}
+
 void HandleTable::set_all_declared(bool declared) {
   if (declared && !all_declared_) {
     maybe_free_.assign(orphans_.begin(), orphans_.end());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -34,6 +35,10 @@ class HandleTable {
   void remove_orphan(uint64_t inode_id) { orphans_.erase(inode_id); }
   bool is_orphan(uint64_t inode_id) const { return orphans_.contains(inode_id); }
   size_t orphans() const { return orphans_.size(); }
+  // Forgets the orphans that are not `here`.
+  void keep_only(const std::function<bool(uint64_t inode_id)>& here);
+  // Looks at all orphans again: may some be freed?
+  void reconsider() { maybe_free_.assign(orphans_.begin(), orphans_.end()); }
 
   // While some session has yet to declare its opens, nothing may be freed.
   void set_all_declared(bool declared);

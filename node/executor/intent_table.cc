@@ -2,6 +2,7 @@
 
 #include "common/codec.h"
 #include "common/ensure.h"
+#include "common/test_switch.h"
 
 namespace pairfs {
 
@@ -69,6 +70,8 @@ void IntentTable::rebuild_locks() {
     switch (part.what) {
       case TransactionPart::kTakeName:
       case TransactionPart::kGiveName:
+      case TransactionPart::kHoldName:
+      case TransactionPart::kSwapName:
         locks_.emplace(entry_key(part.inode.id, part.name), id);
         pins_.emplace(part.inode.id, id);
         break;
@@ -83,6 +86,8 @@ void IntentTable::rebuild_locks() {
 
 bool IntentTable::is_locked(BytesView key, const TransactionId* own) const {
   if (locks_.empty()) return false;
+  if (own == nullptr ? PAIRFS_MUTANT(read_under_intent) : PAIRFS_MUTANT(prepare_ignores_locks))
+    return false;
   const auto found = locks_.find(Bytes(key));
   return found != locks_.end() && (own == nullptr || found->second != *own);
 }
@@ -97,29 +102,34 @@ bool IntentTable::is_frozen(const TransactionId* own) const {
 }
 
 bool IntentTable::is_finished(const TransactionId& id) const {
-  const auto found = finished_.find({id.request.session, id.request.slot});
+  const auto found = finished_.find(slot_of(id));
   return found != finished_.end() && found->second.id >= id;
 }
 bool IntentTable::is_concluded(const TransactionId& id) const {
-  const auto found = finished_.find({id.request.session, id.request.slot});
+  const auto found = finished_.find(slot_of(id));
   return found != finished_.end() && found->second.id == id && found->second.concluded;
 }
 bool IntentTable::set_finished(const FinishedRow& row) {
   if (is_finished(row.id)) return false;
-  finished_[{row.id.request.session, row.id.request.slot}] = row;
+  finished_[slot_of(row.id)] = row;
   return true;
 }
 
-void IntentTable::add_decision(const TransactionId& id, std::vector<Slice> participants) {
+void IntentTable::add_decision(const TransactionId& id, std::vector<VolumeId> participants) {
   decisions_[id] = std::move(participants);
 }
 
-std::vector<std::pair<TransactionId, Slice>> IntentTable::attempts() const {
-  std::vector<std::pair<TransactionId, Slice>> found;
+std::vector<TransactionId> IntentTable::attempts() const {
+  std::vector<TransactionId> found;
   for (const auto& [key, intent] : intents_)
-    if (found.empty() || found.back().first != key.first)
-      found.emplace_back(key.first, intent.prepare.coordinator);
+    if (found.empty() || found.back() != key.first) found.push_back(key.first);
   return found;
+}
+
+bool IntentTable::touches(Slice slice) const {
+  for (const auto& [key, intent] : intents_)
+    if (intent.prepare.slice == slice) return true;
+  return false;
 }
 
 }  // namespace pairfs

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <optional>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -48,19 +49,25 @@ class IntentTable {
   bool is_concluded(const TransactionId& id) const;
   // False when it, or a newer one, is known already.
   bool set_finished(const FinishedRow& row);
-  const std::map<TransactionId, std::vector<Slice>>& decisions() const { return decisions_; }
-  void add_decision(const TransactionId& id, std::vector<Slice> participants);
+  const std::map<TransactionId, std::vector<VolumeId>>& decisions() const { return decisions_; }
+  void add_decision(const TransactionId& id, std::vector<VolumeId> participants);
   void remove_decision(const TransactionId& id) { decisions_.erase(id); }
 
-  // Attempts that hold something here, with their coordinators' slices.
-  std::vector<std::pair<TransactionId, Slice>> attempts() const;
+  // Attempts that hold something here.
+  std::vector<TransactionId> attempts() const;
+  // True when some attempt holds something of the slice.
+  bool touches(Slice slice) const;
 
  private:
   using Key = std::pair<TransactionId, uint32_t>;  // attempt, stage
   void rebuild_locks();
   std::map<Key, Intent> intents_;
-  std::map<TransactionId, std::vector<Slice>> decisions_;
-  std::map<std::pair<SessionId, uint32_t>, FinishedRow> finished_;
+  std::map<TransactionId, std::vector<VolumeId>> decisions_;
+  using Slot = std::tuple<SessionId, uint32_t, VolumeId>;  // with the attempt's coordinator
+  static Slot slot_of(const TransactionId& id) {
+    return {id.request.session, id.request.slot, id.coordinator};
+  }
+  std::map<Slot, FinishedRow> finished_;
   // Few at a time, so they are made anew after each change.
   std::unordered_map<Bytes, TransactionId> locks_;
   std::multimap<uint64_t, TransactionId> pins_;

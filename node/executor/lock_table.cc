@@ -66,7 +66,22 @@ std::optional<HeldRanges> decode_held_ranges(BytesView value) {
 
 void LockTable::load(const VolumeStore& store) {
   *this = {};
-  store.scan(family_key(Family::kLock), after_prefix(family_key(Family::kLock)),
+  load_rows(store, family_key(Family::kLock));
+}
+
+void LockTable::load_slice(const VolumeStore& store, Slice slice) {
+  Bytes prefix = family_key(Family::kLock);
+  append_big_endian(prefix, slice);
+  load_rows(store, prefix);
+}
+
+void LockTable::keep_only(const std::function<bool(uint64_t inode_id)>& here) {
+  std::erase_if(held_, [&](const auto& item) { return !here(item.first); });
+  waiting_.remove_if([&](const Waiting& waiting) { return !here(waiting.inode_id); });
+}
+
+void LockTable::load_rows(const VolumeStore& store, const Bytes& prefix) {
+  store.scan(prefix, after_prefix(prefix),
              [&](BytesView key, BytesView value) {
                auto ranges = decode_held_ranges(value);
                ENSURE(ranges && key.size() == 26, "lock row");

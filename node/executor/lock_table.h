@@ -6,6 +6,7 @@
 // and a client that waits sends its SetLock again to a new executor. Loop thread.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
@@ -42,6 +43,10 @@ std::optional<HeldRanges> decode_held_ranges(BytesView value);
 class LockTable {
  public:
   void load(const VolumeStore& store);
+  // The locks of one slice, which has come here.
+  void load_slice(const VolumeStore& store, Slice slice);
+  // Forgets the locks on inodes that are not `here`, and who waits for them.
+  void keep_only(const std::function<bool(uint64_t inode_id)>& here);
 
   // What another owner holds against this range; nullopt: it can be had.
   struct Conflict {
@@ -76,6 +81,7 @@ class LockTable {
   void cancel(SessionId session, uint32_t slot);
 
  private:
+  void load_rows(const VolumeStore& store, const Bytes& prefix);
   using Owners = std::map<LockOwner, HeldRanges>;
   std::vector<LockOwner> blockers(uint64_t inode_id, const LockOwner& owner,
                                   const HeldRange& range) const;

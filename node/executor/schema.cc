@@ -32,7 +32,7 @@ Bytes orphan_key(uint64_t inode_id) { return id_key(Family::kOrphan, inode_id); 
 Bytes session_key(SessionId session) { return id_key(Family::kSession, session); }
 Bytes reply_key(SessionId session, uint32_t slot) {
   Bytes key = id_key(Family::kReply, session);
-  append_big_endian(key, static_cast<uint16_t>(slot));
+  append_big_endian(key, slot);
   return key;
 }
 Bytes expired_key(SessionId session) { return id_key(Family::kExpired, session); }
@@ -52,9 +52,10 @@ Bytes volume_key() { return family_key(Family::kVolume); }
 
 namespace {
 Bytes transaction_key(Family family, const TransactionId& id) {
-  Bytes key = id_key(family, id.request.session, 32);
+  Bytes key = id_key(family, id.request.session, 40);
   append_big_endian(key, id.request.slot);
   append_big_endian(key, id.request.sequence);
+  append_big_endian(key, id.coordinator.packed());
   append_big_endian(key, id.epoch);
   append_big_endian(key, id.attempt);
   return key;
@@ -67,10 +68,37 @@ Bytes intent_key(const TransactionId& id, uint32_t stage) {
   return key;
 }
 Bytes decision_key(const TransactionId& id) { return transaction_key(Family::kDecision, id); }
-Bytes finished_key(const RequestId& request) {
-  Bytes key = id_key(Family::kFinished, request.session, 4);
-  append_big_endian(key, request.slot);
+Bytes finished_key(const TransactionId& id) {
+  Bytes key = id_key(Family::kFinished, id.request.session, 8);
+  append_big_endian(key, id.request.slot);
+  append_big_endian(key, id.coordinator.packed());
   return key;
+}
+
+namespace {
+constexpr Family kSliceFamilies[] = {Family::kInode,   Family::kEntry,  Family::kCookie,
+                                     Family::kXattr,   Family::kSymlink, Family::kOrphan,
+                                     Family::kLock,    Family::kSliceCounter};
+}
+
+Bytes slice_key(Slice slice) {
+  Bytes key = family_key(Family::kSlice);
+  append_big_endian(key, slice);
+  return key;
+}
+std::vector<Bytes> slice_prefixes(Slice slice) {
+  std::vector<Bytes> prefixes;
+  for (const Family family : kSliceFamilies) {
+    prefixes.push_back(family_key(family));
+    append_big_endian(prefixes.back(), slice);
+  }
+  return prefixes;
+}
+std::optional<Slice> slice_of_key(BytesView key) {
+  if (key.size() < 3) return std::nullopt;
+  for (const Family family : kSliceFamilies)
+    if (key[0] == static_cast<char>(family)) return read_big_endian<Slice>(key, 1);
+  return std::nullopt;
 }
 
 Bytes after_prefix(Bytes prefix) {
@@ -125,15 +153,15 @@ std::optional<SessionRow> decode_session(BytesView value) {
   return session;
 }
 
-Bytes encode_reply_row(uint64_t sequence, int32_t error, BytesView reply) {
-  RowWriter out(16 + reply.size());
-  out(sequence)(error)(reply);
+Bytes encode_reply_row(const ReplyRow& row) {
+  RowWriter out(18 + row.reply.size());
+  out(row.sequence)(row.error)(row.slice)(BytesView(row.reply));
   return out.take();
 }
 std::optional<ReplyRow> decode_reply_row(BytesView value) {
   ReplyRow row;
   RowReader in(value);
-  in(row.sequence)(row.error)(row.reply);
+  in(row.sequence)(row.error)(row.slice)(row.reply);
   if (!in.ok() || in.remaining() != 0) return std::nullopt;
   return row;
 }
@@ -164,28 +192,33 @@ std::optional<IntentRow> decode_intent_row(BytesView value) {
   return row;
 }
 
-Bytes encode_participants(const std::vector<Slice>& participants) {
-  RowWriter out(4 + 2 * participants.size());
+Bytes encode_participants(const std::vector<VolumeId>& participants) {
+  RowWriter out(4 + 4 * participants.size());
   out(static_cast<uint32_t>(participants.size()));
-  for (const Slice slice : participants) out(slice);
+  for (const VolumeId volume : participants) out(volume.packed());
   return out.take();
 }
-std::optional<std::vector<Slice>> decode_participants(BytesView value) {
+std::optional<std::vector<VolumeId>> decode_participants(BytesView value) {
   RowReader in(value);
   uint32_t count = 0;
   in(count);
-  if (count > in.remaining() / sizeof(Slice)) return std::nullopt;
-  std::vector<Slice> participants(count);
-  for (Slice& slice : participants) in(slice);
+  if (count > in.remaining() / sizeof(uint32_t)) return std::nullopt;
+  std::vector<VolumeId> participants(count);
+  for (VolumeId& volume : participants) {
+    uint32_t packed = 0;
+    in(packed);
+    volume = VolumeId::unpack(packed);
+  }
   if (!in.ok() || in.remaining() != 0) return std::nullopt;
   return participants;
 }
 std::optional<TransactionId> decode_decision_key(BytesView key) {
-  if (key.size() != 37) return std::nullopt;
+  if (key.size() != 41) return std::nullopt;
   return TransactionId{{read_big_endian<uint64_t>(key, 1), read_big_endian<uint32_t>(key, 9),
                         read_big_endian<uint64_t>(key, 13)},
-                       read_big_endian<uint64_t>(key, 21),
-                       read_big_endian<uint64_t>(key, 29)};
+                       VolumeId::unpack(read_big_endian<uint32_t>(key, 21)),
+                       read_big_endian<uint64_t>(key, 25),
+                       read_big_endian<uint64_t>(key, 33)};
 }
 
 Bytes encode_finished(const FinishedRow& row) {
@@ -195,15 +228,33 @@ Bytes encode_finished(const FinishedRow& row) {
   return out.take();
 }
 std::optional<FinishedRow> decode_finished(BytesView key, BytesView value) {
-  if (key.size() != 13) return std::nullopt;
+  if (key.size() != 17) return std::nullopt;
   FinishedRow row;
   row.id.request.session = read_big_endian<uint64_t>(key, 1);
   row.id.request.slot = read_big_endian<uint32_t>(key, 9);
+  row.id.coordinator = VolumeId::unpack(read_big_endian<uint32_t>(key, 13));
   uint8_t concluded = 0;
   RowReader in(value);
   in(row.id.request.sequence)(row.id.epoch)(row.id.attempt)(concluded);
   if (!in.ok() || in.remaining() != 0) return std::nullopt;
   row.concluded = concluded != 0;
+  return row;
+}
+
+Bytes encode_slice_state(const SliceStateRow& row) {
+  RowWriter out(29);
+  out(row.state)(row.move.from.packed())(row.move.epoch)(row.move.number)(row.other.packed());
+  out(row.parts);
+  return out.take();
+}
+std::optional<SliceStateRow> decode_slice_state(BytesView value) {
+  SliceStateRow row;
+  uint32_t from = 0, other = 0;
+  RowReader in(value);
+  in(row.state)(from)(row.move.epoch)(row.move.number)(other)(row.parts);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  row.move.from = VolumeId::unpack(from);
+  row.other = VolumeId::unpack(other);
   return row;
 }
 

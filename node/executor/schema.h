@@ -26,9 +26,10 @@ enum class Family : uint8_t {
   kLock = 0x23,          // inode id, session, space, owner -> ranges (locks.h)
   kSliceCounter = 0x30,  // slice -> the next inode number
   kVolume = 0x31,        // -> VolumeRow
+  kSlice = 0x32,         // slice -> SliceStateRow
   kIntent = 0x40,        // attempt, stage -> the Prepare and its answer (intent_table.h)
   kDecision = 0x41,      // attempt -> participants that were not told yet
-  kFinished = 0x42,      // session, slot -> the newest attempt that is over here
+  kFinished = 0x42,      // session, slot, coordinator -> the newest attempt that is over here
 };
 inline constexpr char kEndOfFamilies = '\xff';
 
@@ -48,7 +49,12 @@ Bytes slice_counter_key(Slice slice);
 Bytes volume_key();
 Bytes intent_key(const TransactionId& id, uint32_t stage);
 Bytes decision_key(const TransactionId& id);
-Bytes finished_key(const RequestId& request);
+Bytes finished_key(const TransactionId& id);
+Bytes slice_key(Slice slice);
+// What the keys of all rows begin with that belong to a slice and move with it.
+std::vector<Bytes> slice_prefixes(Slice slice);
+// The slice that a row belongs to; nullopt: to the volume.
+std::optional<Slice> slice_of_key(BytesView key);
 // The smallest key above every key that starts with `prefix` (which is not all 0xff).
 Bytes after_prefix(Bytes prefix);
 
@@ -109,8 +115,9 @@ struct ReplyRow {
   uint64_t sequence = 0;
   int32_t error = 0;
   Bytes reply;
+  Slice slice = 0;  // that the command was for: the answer moves with it
 };
-Bytes encode_reply_row(uint64_t sequence, int32_t error, BytesView reply);
+Bytes encode_reply_row(const ReplyRow& row);
 std::optional<ReplyRow> decode_reply_row(BytesView value);
 
 struct VolumeRow {
@@ -129,8 +136,8 @@ Bytes encode_intent_row(const IntentRow& row);
 std::optional<IntentRow> decode_intent_row(BytesView value);
 
 // Of kDecision.
-Bytes encode_participants(const std::vector<Slice>& participants);
-std::optional<std::vector<Slice>> decode_participants(BytesView value);
+Bytes encode_participants(const std::vector<VolumeId>& participants);
+std::optional<std::vector<VolumeId>> decode_participants(BytesView value);
 std::optional<TransactionId> decode_decision_key(BytesView key);
 
 // Of kFinished; session and slot are in the key.
@@ -140,6 +147,29 @@ struct FinishedRow {
 };
 Bytes encode_finished(const FinishedRow& row);
 std::optional<FinishedRow> decode_finished(BytesView key, BytesView value);
+
+// Whether the volume has a slice. A slice without a row was never here.
+struct SliceStateRow {
+  enum State : uint8_t {
+    kOwned = 1,      // `move`: brought it (none: it was here from the start)
+    kReceiving = 2,  // `parts` of a copy are here
+    kTaken = 3,      // the copy is complete; served when the source has said so
+    kGiven = 4,      // to `other`, which may not know yet
+    kGone = 5,       // to `other`, which serves it; what is left here is cleared
+  };
+  uint8_t state = 0;
+  SliceMoveId move;
+  VolumeId other;
+  uint32_t parts = 0;
+};
+// The upper half of a move's number counts how often the slice has changed its volume, so that who had
+// it once knows late messages of an older move.
+constexpr uint64_t make_move_number(uint64_t version, uint64_t attempt) {
+  return version << 32 | (attempt & 0xffff'ffff);
+}
+constexpr uint64_t slice_version(const SliceMoveId& move) { return move.number >> 32; }
+Bytes encode_slice_state(const SliceStateRow& row);
+std::optional<SliceStateRow> decode_slice_state(BytesView value);
 
 Bytes encode_u64(uint64_t value);
 std::optional<uint64_t> decode_u64(BytesView value);

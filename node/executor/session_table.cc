@@ -30,10 +30,10 @@ void SessionTable::load(const VolumeStore& store) {
   });
   scan_family(Family::kReply, [&](BytesView key, BytesView value) {
     auto row = decode_reply_row(value);
-    ENSURE(row && key.size() == 11, "reply row");
-    const auto slot = read_big_endian<uint16_t>(key, 9);
+    ENSURE(row && key.size() == 13, "reply row");
+    const auto slot = read_big_endian<uint32_t>(key, 9);
     Session* session = find(read_big_endian<uint64_t>(key, 1));
-    ENSURE(session != nullptr && slot < kSlotsPerSession, "reply row of no session");
+    ENSURE(session != nullptr, "reply row of no session");
     session->slots[slot] = std::move(*row);
     return true;
   });

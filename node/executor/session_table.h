@@ -3,8 +3,8 @@
 // to this executor. Loop thread.
 #pragma once
 
-#include <array>
 #include <map>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -29,12 +29,16 @@ class RecentNumbers {
 struct Session {
   SessionId id = 0;
   SessionRow row;
-  std::vector<ReplyRow> slots = std::vector<ReplyRow>(kSlotsPerSession);  // sequence 0: unused
+  std::unordered_map<uint32_t, ReplyRow> slots;  // also of other volumes whose slices came here
   // Not in rows:
   Instant heard;
   bool declared = true;
   // By slot: the CreateFile whose handle this executor counted.
-  std::array<uint64_t, kSlotsPerSession> counted_creates{};
+  std::unordered_map<uint32_t, uint64_t> counted_creates;
+  uint64_t last_sequence(uint32_t slot) const {
+    const auto found = slots.find(slot);
+    return found == slots.end() ? 0 : found->second.sequence;
+  }
   RecentNumbers counted_requests;  // Opens and Closes, which are unslotted
 };
 

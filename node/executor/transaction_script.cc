@@ -159,6 +159,79 @@ class RenameScript final : public TransactionScript {
   bool removed_ = false;
 };
 
+// rename with RENAME_EXCHANGE: both names, of which the first one is held until the second says what
+// it is to stand for; the ways up for each directory that gets another parent; both inodes.
+class ExchangeScript final : public TransactionScript {
+ public:
+  explicit ExchangeScript(const Rename& command) : command_(command) {}
+  std::optional<Step> next(const PrepareReply* last) override {
+    switch (state_) {
+      case State::kStart:
+        state_ = State::kHeld;
+        return name_step(Part::kHoldName, command_.parent, command_.name, {});
+      case State::kHeld:
+        source_ = *last;
+        state_ = State::kSwapped;
+        return name_step(Part::kSwapName, command_.new_parent, command_.new_name, source_);
+      case State::kSwapped:
+        target_ = *last;
+        if (target_.same) return std::nullopt;
+        state_ = State::kBothSwapped;
+        return name_step(Part::kSwapName, command_.parent, command_.name, target_);
+      case State::kBothSwapped:
+        state_ = State::kWalkingNew;
+        if (moves(source_)) return walk(command_.new_parent, source_);
+        [[fallthrough]];
+      case State::kWalkingNew:
+        if (moves(source_) && last->next.id != 0) return walk(last->next, source_);
+        state_ = State::kWalkingOld;
+        if (moves(target_)) return walk(command_.parent, target_);
+        [[fallthrough]];
+      case State::kWalkingOld:
+        if (moves(target_) && last->next.id != 0) return walk(last->next, target_);
+        state_ = State::kMoved;
+        return move(source_, command_.new_parent);
+      case State::kMoved:
+        state_ = State::kBothMoved;
+        return move(target_, command_.parent);
+      case State::kBothMoved: break;
+    }
+    return std::nullopt;
+  }
+  Bytes reply() const override { return encode(Empty{}); }
+  bool changes_anything() const override { return !target_.same; }
+
+ private:
+  enum class State {
+    kStart, kHeld, kSwapped, kBothSwapped, kWalkingNew, kWalkingOld, kMoved, kBothMoved
+  };
+  bool moves(const PrepareReply& child) const {
+    return child.type == S_IFDIR && command_.parent != command_.new_parent;
+  }
+  static Step name_step(Part::What what, const InodeRef& directory, const Name& name,
+                        const PrepareReply& other) {
+    Step made = step(what, directory);
+    made.part.name = name;
+    made.part.other = other.inode;
+    made.part.type = other.type;
+    return made;
+  }
+  static Step walk(const InodeRef& directory, const PrepareReply& child) {
+    Step made = step(Part::kWalkUp, directory);
+    made.part.other = child.inode;
+    return made;
+  }
+  Step move(const PrepareReply& child, const InodeRef& parent) const {
+    Step made = step(Part::kMoveInode, child.inode, owner_flag(child.owner_only));
+    if (moves(child)) made.part.other = parent;
+    return made;
+  }
+
+  Rename command_;
+  State state_ = State::kStart;
+  PrepareReply source_, target_;
+};
+
 std::unique_ptr<TransactionScript> script_for(const Unlink& c, BytesView) {
   return std::make_unique<RemoveScript>(c.parent, c.name, Part::kWantFile);
 }
@@ -169,6 +242,7 @@ std::unique_ptr<TransactionScript> script_for(const MakeLink& c, BytesView) {
   return std::make_unique<LinkScript>(c);
 }
 std::unique_ptr<TransactionScript> script_for(const Rename& c, BytesView) {
+  if ((c.flags & RENAME_EXCHANGE) != 0) return std::make_unique<ExchangeScript>(c);
   return std::make_unique<RenameScript>(c);
 }
 std::unique_ptr<TransactionScript> script_for(const MakeDirectory& c, BytesView plan) {

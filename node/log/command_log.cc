@@ -1,88 +1,80 @@
 #include "node/log/command_log.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
-#include <map>
+#include <set>
 
 #include "common/codec.h"
 #include "common/commands.h"
 #include "common/crc32c.h"
 #include "common/ensure.h"
+#include "common/test_switch.h"
 #include "node/log/segment_file.h"
 
 namespace pairfs {
-namespace fs = std::filesystem;
 
-CommandLog::CommandLog(CommandLogConfig config) : config_(std::move(config)) {
-  std::error_code error;
-  fs::create_directories(config_.directory, error);
-  if (error)
-    throw LogFailure(
-        fmt::format("cannot create the log directory {}: {}", config_.directory, error.message()));
+CommandLog::CommandLog(CommandLogConfig config)
+    : config_(std::move(config)),
+      files_(config_.files != nullptr ? config_.files : open_log_directory(config_.directory)) {
   recover();
 }
 
 CommandLog::~CommandLog() = default;
 
 void CommandLog::recover() {
-  std::map<std::string, std::string> by_name;  // zero-padded names sort by first sequence
-  for (const auto& entry : fs::directory_iterator(config_.directory))
-    if (entry.path().filename().string().starts_with("segment."))
-      by_name[entry.path().filename().string()] = entry.path().string();
+  std::set<std::string> names;  // zero-padded names sort by first sequence
+  for (std::string& name : files_->list())
+    if (name.starts_with("segment.")) names.insert(std::move(name));
   summary_.power_kept = true;
   bool stop = false;
   std::vector<std::string> behind;  // segments after the one with a bad record
-  for (const auto& [name, path] : by_name) {
+  for (const std::string& name : names) {
     if (stop) {
-      behind.push_back(path);
+      behind.push_back(name);
       continue;
     }
-    recover_segment(path, &stop);
+    recover_segment(name, &stop);
   }
   if (stop) settle_bad_record(behind);
   // What was read back may sit in the page cache only; count it as synced after a sync of ours.
   for (const auto& segment : segments_)
-    if (::fdatasync(segment->fd) != 0)
-      throw LogFailure(fmt::format("cannot sync {}: {}", segment->path, std::strerror(errno)));
+    if (const int error = segment->file->sync(); error != 0)
+      throw LogFailure(fmt::format("cannot sync {}/{}: {}", files_->place(), segment->name,
+                                   std::strerror(error)));
   synced_ = summary_.last;
   if (summary_.last < recovered_synced_) summary_.damaged = true;
 }
 
-void CommandLog::recover_segment(const std::string& path, bool* stop) {
-  auto file = SegmentFile::open(path, config_.cluster_id, config_.volume);
-  if (file == nullptr) {  // its head never reached the disk, so no record in it was acknowledged
-    fs::remove(path);
+void CommandLog::recover_segment(const std::string& name, bool* stop) {
+  auto segment = SegmentFile::open(*files_, name, config_.cluster_id, config_.volume);
+  if (segment == nullptr) {  // its head never reached the disk, so no record in it was acknowledged
+    files_->remove(name);
     return;
   }
   if (segments_.empty()) {
-    summary_.base = summary_.last = file->head.first_sequence - 1;
-    summary_.base_chain = summary_.last_chain = file->head.previous_chain;
-  } else if (file->head.first_sequence != summary_.last + 1 ||
-             file->head.previous_chain != summary_.last_chain) {
-    end_offset_ = segments_.back()->size_bytes;  // what misses is between the two
-    foreign_ = path;
+    summary_.base = summary_.last = segment->head.first_sequence - 1;
+    summary_.base_chain = summary_.last_chain = segment->head.previous_chain;
+  } else if (segment->head.first_sequence != summary_.last + 1 ||
+             segment->head.previous_chain != summary_.last_chain) {
+    end_offset_ = segments_.back()->size_bytes();  // what misses is between the two
+    foreign_ = name;
     *stop = true;
     return;
   }
-  if (file->head.boot_id != config_.boot_id) summary_.power_kept = false;
-  segments_.push_back(file);
+  if (segment->head.boot_id != config_.boot_id) summary_.power_kept = false;
+  segments_.push_back(segment);
   uint64_t offset = kSegmentHeadBytes;
   // Less than a header's space at a segment's end is never written.
-  while (offset + kRecordHeaderBytes <= file->size_bytes) {
-    Bytes header = file->read(offset, kRecordHeaderBytes);
+  while (offset + kRecordHeaderBytes <= segment->size_bytes()) {
+    Bytes header = segment->file->read(offset, kRecordHeaderBytes);
     RecordError error = RecordError::kEnd;
     std::optional<LogRecord> record;
     size_t total = 0;
     if (const auto lengths = peek_record(header, &error)) {
       total = kRecordHeaderBytes + lengths->body + lengths->bulk;
-      record = parse_record(SharedBytes::from(file->read(offset, total)), &error);
+      record = parse_record(SharedBytes::from(segment->file->read(offset, total)), &error);
       if (record && (record->sequence != summary_.last + 1 ||
                      record->chain_crc != expected_chain(header, summary_.last_chain))) {
         record.reset();
@@ -101,8 +93,9 @@ void CommandLog::recover_segment(const std::string& path, bool* stop) {
 }
 
 // The highest synced_through of any whole record in the file, from `offset` on.
-static Sequence highest_synced_claim(const SegmentFile& file, uint64_t offset) {
-  const Bytes rest = file.read(offset, file.size_bytes - std::min(offset, file.size_bytes));
+static Sequence highest_synced_claim(const LogFile& file, uint64_t offset) {
+  const uint64_t size = file.size_bytes();
+  const Bytes rest = file.read(offset, size - std::min(offset, size));
   const SharedBytes bytes = SharedBytes::from(rest);
   Sequence highest = 0;
   constexpr char kMagicBytes[] = {'P', 'F', 'L', 'R'};
@@ -119,18 +112,21 @@ static Sequence highest_synced_claim(const SegmentFile& file, uint64_t offset) {
 // this is damage: nothing is cut, and the log is not used until the partner's replaces it.
 void CommandLog::settle_bad_record(std::vector<std::string> behind) {
   if (!foreign_.empty()) behind.insert(behind.begin(), foreign_);
-  Sequence claimed = highest_synced_claim(*segments_.back(), end_offset_);
-  for (const std::string& path : behind)
-    if (const auto file = SegmentFile::open(path, config_.cluster_id, config_.volume))
-      claimed = std::max(claimed, highest_synced_claim(*file, kSegmentHeadBytes));
+  Sequence claimed = highest_synced_claim(*segments_.back()->file, end_offset_);
+  for (const std::string& name : behind)
+    if (const auto segment = SegmentFile::open(*files_, name, config_.cluster_id, config_.volume))
+      claimed = std::max(claimed, highest_synced_claim(*segment->file, kSegmentHeadBytes));
   recovered_synced_ = std::max(recovered_synced_, claimed);
-  if (summary_.last < recovered_synced_) {
+  if (summary_.last < recovered_synced_ && !PAIRFS_MUTANT(log_cut_in_the_middle)) {
+    PAIRFS_REACHED(log_damage_found);
     summary_.damaged = true;
     damaged_behind_ = std::move(behind);
     return;
   }
-  segments_.back()->zero_from(end_offset_);
-  for (const std::string& path : behind) fs::remove(path);
+  PAIRFS_REACHED(log_tail_cut);
+  if (PAIRFS_MUTANT(log_cut_in_the_middle)) recovered_synced_ = summary_.last;
+  segments_.back()->file->zero_from(end_offset_);
+  for (const std::string& name : behind) files_->remove(name);
 }
 
 void CommandLog::note(const LogRecord& record, uint64_t offset, size_t length) {
@@ -150,7 +146,7 @@ void CommandLog::note(const LogRecord& record, uint64_t offset, size_t length) {
 
 uint64_t CommandLog::bytes() const {
   uint64_t sum = 0;
-  for (const auto& segment : segments_) sum += segment->size_bytes;
+  for (const auto& segment : segments_) sum += segment->size_bytes();
   return sum;
 }
 
@@ -173,41 +169,40 @@ uint64_t CommandLog::record_bytes(Sequence sequence) const {
 void CommandLog::start_segment() {
   const SegmentHead head{config_.cluster_id, config_.volume,  config_.incarnation,
                          summary_.last + 1,  summary_.last_chain, config_.boot_id};
-  const std::string path =
-      fmt::format("{}/segment.{:020}", config_.directory, head.first_sequence);
+  const std::string name = fmt::format("segment.{:020}", head.first_sequence);
   if (spare_ != nullptr) {  // its head and name are synced with its first records
-    spare_->adopt(path, head);
+    spare_->adopt(*files_, name, head);
     segments_.push_back(std::move(spare_));
     spare_.reset();
     renamed_ = true;
   } else {
-    segments_.push_back(SegmentFile::create(path, head, config_.segment_bytes));
+    segments_.push_back(SegmentFile::create(*files_, name, head, config_.segment_bytes));
   }
   end_offset_ = kSegmentHeadBytes;
 }
 
 bool CommandLog::wants_spare() const {
   return spare_ == nullptr && !segments_.empty() && !summary_.damaged &&
-         end_offset_ > segments_.back()->size_bytes / 2;
+         end_offset_ > segments_.back()->size_bytes() / 2;
 }
 
 std::function<void()> CommandLog::spare_maker() const {
-  return [path = config_.directory + "/spare", size = config_.segment_bytes] {
+  return [files = files_, size = config_.segment_bytes] {
     try {
-      SegmentFile::preallocate(path, size);
+      files->preallocate("spare", size);
     } catch (const LogFailure&) {
-      ::unlink(path.c_str());  // a segment is made when it is needed, then, or fails there
+      files->remove("spare");  // a segment is made when it is needed, then, or fails there
     }
   };
 }
 
-void CommandLog::take_spare() { spare_ = SegmentFile::open_spare(config_.directory + "/spare"); }
+void CommandLog::take_spare() { spare_ = SegmentFile::open_spare(*files_, "spare"); }
 
 void CommandLog::write_pieces(const BytesView* pieces, size_t count, size_t total) {
-  if (segments_.empty() || (end_offset_ + total > segments_.back()->size_bytes &&
+  if (segments_.empty() || (end_offset_ + total > segments_.back()->size_bytes() &&
                             end_offset_ > kSegmentHeadBytes))
     start_segment();
-  segments_.back()->write(end_offset_, pieces, count);
+  segments_.back()->file->write(end_offset_, pieces, count);
 }
 
 Bytes CommandLog::append(LogRecord& record) {
@@ -254,7 +249,7 @@ bool CommandLog::append_encoded(const SharedBytes& records) {
     const size_t length = record->encoded_bytes();
     const size_t run_bytes = at - run_start;
     if (!run.empty() && !segments_.empty() &&
-        end_offset_ + run_bytes + length > segments_.back()->size_bytes)
+        end_offset_ + run_bytes + length > segments_.back()->size_bytes())
       write_run();
     last = record->sequence;
     chain = record->chain_crc;
@@ -269,10 +264,10 @@ void CommandLog::read(Sequence first, const std::function<bool(const LogRecord&)
   for (Sequence s = std::max(first, summary_.base + 1); s <= summary_.last; ++s) {
     const Index& i = index_[s - summary_.base - 1];
     RecordError error = RecordError::kEnd;
-    const auto record = parse_record(SharedBytes::from(i.file->read(i.offset, i.length)), &error);
+    const auto record = parse_record(SharedBytes::from(i.segment->file->read(i.offset, i.length)), &error);
     if (!record || record->sequence != s || record->chain_crc != i.chain)
       throw LogFailure(fmt::format("log record {} of volume {} in {} is unreadable: {}", s,
-                                   to_string(config_.volume), i.file->path, to_string(error)));
+                                   to_string(config_.volume), i.segment->name, to_string(error)));
     if (!visit(*record)) return;
   }
 }
@@ -284,32 +279,29 @@ Bytes CommandLog::read_encoded(Sequence first, Sequence last, size_t max_bytes,
   for (Sequence s = first; s <= std::min(last, summary_.last); ++s) {
     const Index& i = index_[s - summary_.base - 1];
     if (!out.empty() && out.size() + i.length > max_bytes) break;
-    out += i.file->read(i.offset, i.length);
+    out += i.segment->file->read(i.offset, i.length);
     *through = s;
   }
   return out;
 }
 
 void CommandLog::SyncTicket::run() {
-  for (const auto& file : files_)
-    if (::fdatasync(file->fd) != 0) error_ = errno;
-  if (!directory_.empty()) {
-    const int fd = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || ::fsync(fd) != 0) error_ = errno;
-    if (fd >= 0) ::close(fd);
-  }
+  for (const auto& segment : segments_)
+    if (const int error = segment->file->sync(); error != 0) error_ = error;
+  if (names_ == nullptr) return;
+  if (const int error = names_->sync_names(); error != 0) error_ = error;
 }
 
 std::shared_ptr<CommandLog::SyncTicket> CommandLog::begin_sync() {
   auto ticket = std::make_shared<SyncTicket>();
   ticket->through_ = summary_.last;
-  if (renamed_) ticket->directory_ = config_.directory;
+  if (renamed_) ticket->names_ = files_;
   renamed_ = false;
   for (Sequence s = std::max(synced_, summary_.base) + 1; s <= summary_.last;) {
-    const auto& file = index_[s - summary_.base - 1].file;
-    ticket->files_.push_back(file);
+    const auto& segment = index_[s - summary_.base - 1].segment;
+    ticket->segments_.push_back(segment);
     // On to the first record of the next segment.
-    const auto next = std::find(segments_.begin(), segments_.end(), file) + 1;
+    const auto next = std::find(segments_.begin(), segments_.end(), segment) + 1;
     s = next == segments_.end() ? summary_.last + 1 : (*next)->head.first_sequence;
   }
   return ticket;
@@ -317,32 +309,29 @@ std::shared_ptr<CommandLog::SyncTicket> CommandLog::begin_sync() {
 
 void CommandLog::finish_sync(const std::shared_ptr<SyncTicket>& ticket) {
   if (ticket->error_ != 0)
-    throw LogFailure(fmt::format("cannot sync the log {}: {}", config_.directory,
+    throw LogFailure(fmt::format("cannot sync the log {}: {}", files_->place(),
                                  std::strerror(ticket->error_)));
   synced_ = std::max(synced_, std::min(ticket->through_, summary_.last));
 }
 
 void CommandLog::trim(Sequence through) {
-  for (const auto& entry : fs::directory_iterator(config_.directory))
-    if (entry.path().filename().string().starts_with("previous.")) fs::remove(entry.path());
+  for (const std::string& name : files_->list())
+    if (name.starts_with("previous.")) files_->remove(name);
   while (segments_.size() > 1 && segments_[1]->head.first_sequence <= through + 1) {
     const Sequence first_kept = segments_[1]->head.first_sequence;
     const size_t count = first_kept - 1 - summary_.base;
     summary_.base_chain = segments_[1]->head.previous_chain;
     summary_.base = first_kept - 1;
     index_.erase(index_.begin(), index_.begin() + static_cast<std::ptrdiff_t>(count));
-    fs::remove(segments_.front()->path);
+    PAIRFS_REACHED(log_trimmed);
+    files_->remove(segments_.front()->name);
     segments_.pop_front();
   }
 }
 
 void CommandLog::reset(Sequence base, uint32_t base_chain) {
-  for (const auto& segment : segments_) {
-    const fs::path path(segment->path);
-    fs::rename(path, path.parent_path() / ("previous." + path.filename().string()));
-  }
-  for (const fs::path path : damaged_behind_)
-    fs::rename(path, path.parent_path() / ("previous." + path.filename().string()));
+  for (const auto& segment : segments_) files_->rename(segment->name, "previous." + segment->name);
+  for (const std::string& name : damaged_behind_) files_->rename(name, "previous." + name);
   damaged_behind_.clear();
   segments_.clear();
   index_.clear();

@@ -12,18 +12,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "common/link_messages.h"
+#include "node/log/log_files.h"
 #include "node/log/log_record.h"
 
 namespace pairfs {
-
-struct LogFailure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 struct CommandLogConfig {
   std::string directory;
@@ -32,6 +28,7 @@ struct CommandLogConfig {
   Incarnation incarnation = 0;
   std::string boot_id;  // of the kernel that runs now
   uint64_t segment_bytes = 8 << 20;
+  std::shared_ptr<LogFiles> files;  // null: of the directory
 };
 
 class CommandLog {
@@ -82,8 +79,8 @@ class CommandLog {
 
    private:
     friend class CommandLog;
-    std::vector<std::shared_ptr<struct SegmentFile>> files_;
-    std::string directory_;  // to be synced too, when not empty: a spare got its name
+    std::vector<std::shared_ptr<struct SegmentFile>> segments_;
+    std::shared_ptr<LogFiles> names_;  // to be synced too, when not null: a spare got its name
     Sequence through_ = 0;
     int error_ = 0;
   };
@@ -110,16 +107,17 @@ class CommandLog {
     uint32_t chain;
     uint32_t length;
     uint64_t offset;
-    std::shared_ptr<SegmentFile> file;
+    std::shared_ptr<SegmentFile> segment;
   };
   void recover();
-  void recover_segment(const std::string& path, bool* stop);
+  void recover_segment(const std::string& name, bool* stop);
   void settle_bad_record(std::vector<std::string> behind);
   void start_segment();
   void write_pieces(const BytesView* pieces, size_t count, size_t total);
   void note(const LogRecord& record, uint64_t offset, size_t length);
 
   CommandLogConfig config_;
+  std::shared_ptr<LogFiles> files_;
   LogSummary summary_;
   CheckpointRecord checkpoint_;
   Bytes elements_;

@@ -1,18 +1,11 @@
 #include "node/log/segment_file.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-#include <array>
 #include <cstring>
-#include <filesystem>
 
 #include "common/crc32c.h"
 #include "common/ensure.h"
-#include "node/log/command_log.h"
 
 namespace pairfs {
 namespace {
@@ -39,45 +32,20 @@ uint32_t head_crc(const HeadBytes& head) {
   return crc32c({from, static_cast<size_t>(end - from)});
 }
 
-[[noreturn]] void fail(const char* what, const std::string& path) {
-  throw LogFailure(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
-}
-
-void sync_parent(const std::string& path) {
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  const int fd = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 || ::fsync(fd) != 0) fail("sync the directory", parent);
-  ::close(fd);
-}
-
 }  // namespace
 
-void SegmentFile::preallocate(const std::string& path, uint64_t size_bytes) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) fail("create", path);
-  const int full = ::posix_fallocate(fd, 0, static_cast<off_t>(size_bytes));
-  const bool synced = full == 0 && ::fsync(fd) == 0;
-  ::close(fd);
-  if (full != 0) errno = full;
-  if (!synced) fail("preallocate", path);
+std::shared_ptr<SegmentFile> SegmentFile::open_spare(LogFiles& files, const std::string& name) {
+  auto segment = std::make_shared<SegmentFile>();
+  segment->name = name;
+  segment->file = files.open(name);
+  return segment->file == nullptr ? nullptr : segment;
 }
 
-std::shared_ptr<SegmentFile> SegmentFile::open_spare(const std::string& path) {
-  auto file = std::make_shared<SegmentFile>();
-  file->path = path;
-  file->fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (file->fd < 0) return nullptr;
-  struct stat st{};
-  if (::fstat(file->fd, &st) != 0) fail("stat", path);
-  file->size_bytes = static_cast<uint64_t>(st.st_size);
-  return file;
-}
-
-void SegmentFile::adopt(const std::string& new_path, const SegmentHead& new_head) {
+void SegmentFile::adopt(LogFiles& files, const std::string& new_name, const SegmentHead& new_head) {
   head = new_head;
   write_head();
-  if (::rename(path.c_str(), new_path.c_str()) != 0) fail("rename", path);
-  path = new_path;
+  files.rename(name, new_name);
+  name = new_name;
 }
 
 void SegmentFile::write_head() {
@@ -94,35 +62,34 @@ void SegmentFile::write_head() {
   Bytes block(kSegmentHeadBytes, '\0');
   std::memcpy(block.data(), &bytes, sizeof bytes);
   const BytesView piece = block;
-  write(0, &piece, 1);
+  file->write(0, &piece, 1);
 }
 
-std::shared_ptr<SegmentFile> SegmentFile::create(const std::string& path, const SegmentHead& head,
-                                                 uint64_t size_bytes) {
-  preallocate(path, size_bytes);
-  auto file = open_spare(path);
-  if (file == nullptr) fail("open", path);
-  file->head = head;
-  file->write_head();
-  if (::fdatasync(file->fd) != 0) fail("sync", path);
-  sync_parent(path);
-  return file;
+std::shared_ptr<SegmentFile> SegmentFile::create(LogFiles& files, const std::string& name,
+                                                 const SegmentHead& head, uint64_t size_bytes) {
+  files.preallocate(name, size_bytes);
+  auto segment = open_spare(files, name);
+  ENSURE(segment != nullptr, "{} in {} went away", name, files.place());
+  segment->head = head;
+  segment->write_head();
+  int error = segment->file->sync();
+  if (error == 0) error = files.sync_names();
+  if (error != 0)
+    throw LogFailure(
+        fmt::format("cannot sync {}/{}: {}", files.place(), name, std::strerror(error)));
+  return segment;
 }
 
-std::shared_ptr<SegmentFile> SegmentFile::open(const std::string& path, uint64_t cluster_id,
-                                               VolumeId volume) {
-  auto file = std::make_shared<SegmentFile>();
-  file->path = path;
-  file->fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (file->fd < 0) fail("open", path);
-  struct stat st{};
-  if (::fstat(file->fd, &st) != 0) fail("stat", path);
-  file->size_bytes = static_cast<uint64_t>(st.st_size);
-  const Bytes block = file->read(0, kSegmentHeadBytes);
+std::shared_ptr<SegmentFile> SegmentFile::open(LogFiles& files, const std::string& name,
+                                               uint64_t cluster_id, VolumeId volume) {
+  auto segment = open_spare(files, name);
+  if (segment == nullptr) return nullptr;
+  const Bytes block = segment->file->read(0, kSegmentHeadBytes);
   HeadBytes bytes{};
   if (block.size() < kSegmentHeadBytes) return nullptr;
   std::memcpy(&bytes, block.data(), sizeof bytes);
   if (bytes.magic != kMagic || bytes.crc != head_crc(bytes)) return nullptr;
+  const std::string path = files.place() + "/" + name;
   if (bytes.format_version != kFormatVersion)
     throw LogFailure(fmt::format("{} has log format {}, this program reads {}", path,
                                  bytes.format_version, kFormatVersion));
@@ -132,64 +99,9 @@ std::shared_ptr<SegmentFile> SegmentFile::open(const std::string& path, uint64_t
                                  path, to_string(VolumeId::unpack(bytes.volume)),
                                  bytes.cluster_id, to_string(volume), cluster_id));
   bytes.boot_id[sizeof bytes.boot_id - 1] = '\0';
-  file->head = {bytes.cluster_id,     volume, bytes.incarnation, bytes.first_sequence,
-                bytes.previous_chain, bytes.boot_id};
-  return file;
-}
-
-SegmentFile::~SegmentFile() {
-  if (fd >= 0) ::close(fd);
-}
-
-Bytes SegmentFile::read(uint64_t offset, size_t length) const {
-  Bytes out(length, '\0');
-  size_t done = 0;
-  while (done < length) {
-    const ssize_t n =
-        ::pread(fd, out.data() + done, length - done, static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail("read", path);
-    if (n == 0) break;
-    done += static_cast<size_t>(n);
-  }
-  out.resize(done);
-  return out;
-}
-
-void SegmentFile::write(uint64_t offset, const BytesView* pieces, size_t count) {
-  std::array<iovec, 8> vectors;
-  ENSURE(count <= vectors.size(), "{} pieces", count);
-  size_t left = 0;
-  for (size_t i = 0; i < count; ++i) {
-    vectors[i] = {const_cast<char*>(pieces[i].data()), pieces[i].size()};
-    left += pieces[i].size();
-  }
-  iovec* at = vectors.data();
-  while (left > 0) {
-    ssize_t n = ::pwritev(fd, at, static_cast<int>(count), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) fail("write", path);
-    offset += static_cast<uint64_t>(n);
-    left -= static_cast<size_t>(n);
-    while (count > 0 && static_cast<size_t>(n) >= at->iov_len) {
-      n -= static_cast<ssize_t>(at->iov_len);
-      ++at;
-      --count;
-    }
-    if (count > 0 && n > 0) {
-      at->iov_base = static_cast<char*>(at->iov_base) + n;
-      at->iov_len -= static_cast<size_t>(n);
-    }
-  }
-  size_bytes = std::max(size_bytes, offset);
-}
-
-void SegmentFile::zero_from(uint64_t offset) {
-  const uint64_t size = size_bytes;
-  if (::ftruncate(fd, static_cast<off_t>(offset)) != 0) fail("cut", path);
-  if (size > offset && ::posix_fallocate(fd, 0, static_cast<off_t>(size)) != 0)
-    fail("preallocate", path);
-  if (::fdatasync(fd) != 0) fail("sync", path);
+  segment->head = {bytes.cluster_id,     volume, bytes.incarnation, bytes.first_sequence,
+                   bytes.previous_chain, bytes.boot_id};
+  return segment;
 }
 
 }  // namespace pairfs

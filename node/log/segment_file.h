@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/types.h"
+#include "node/log/log_files.h"
 
 namespace pairfs {
 
@@ -22,31 +23,24 @@ struct SegmentHead {
 
 struct SegmentFile {
   SegmentHead head;
-  std::string path;
-  int fd = -1;
-  uint64_t size_bytes = 0;
+  std::string name;
+  std::shared_ptr<LogFile> file;
 
-  // Creates, preallocates and syncs file and directory entry.
-  static std::shared_ptr<SegmentFile> create(const std::string& path, const SegmentHead& head,
-                                             uint64_t size_bytes);
-  // nullptr: the head is not whole (a crash during create). Another cluster's or volume's file
-  // throws.
-  static std::shared_ptr<SegmentFile> open(const std::string& path, uint64_t cluster_id,
-                                           VolumeId volume);
-  // A file of that size with blocks of its own, synced. Any thread.
-  static void preallocate(const std::string& path, uint64_t size_bytes);
+  uint64_t size_bytes() const { return file->size_bytes(); }
+
+  // Creates, preallocates and syncs file and name.
+  static std::shared_ptr<SegmentFile> create(LogFiles& files, const std::string& name,
+                                             const SegmentHead& head, uint64_t size_bytes);
+  // nullptr: the head is not whole (a crash during create), or there is no such file. Another
+  // cluster's or volume's file throws.
+  static std::shared_ptr<SegmentFile> open(LogFiles& files, const std::string& name,
+                                           uint64_t cluster_id, VolumeId volume);
   // nullptr when it is not there.
-  static std::shared_ptr<SegmentFile> open_spare(const std::string& path);
-  // Makes a spare the segment at `path`; neither head nor name is synced by this.
-  void adopt(const std::string& path, const SegmentHead& head);
-  ~SegmentFile();
+  static std::shared_ptr<SegmentFile> open_spare(LogFiles& files, const std::string& name);
+  // Makes a spare the segment `name`; neither head nor name is synced by this.
+  void adopt(LogFiles& files, const std::string& name, const SegmentHead& head);
 
   void write_head();
-  // Short at the end of the file.
-  Bytes read(uint64_t offset, size_t length) const;
-  void write(uint64_t offset, const BytesView* pieces, size_t count);
-  // Makes everything from offset on read as zeros, durably.
-  void zero_from(uint64_t offset);
 };
 
 }  // namespace pairfs

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/ensure.h"
+#include "common/test_switch.h"
 
 namespace pairfs {
 
@@ -54,11 +55,13 @@ PairEffects PairCore::step(const PairEvent& event, Instant now) {
           }
         } else if constexpr (std::is_same_v<E, pair_event::WantDurable>) {
           want_durable(now, out);
+        } else if constexpr (std::is_same_v<E, pair_event::PartnerDead>) {
+          // P4: the promise was to that life, which cannot use it any more.
+          if (role_ == Role::kLogger && e.incarnation == record_.executor.incarnation)
+            promised_until_ = now;
         } else if constexpr (std::is_same_v<E, pair_event::HandOver>) {
           if (role_ == Role::kExecutor && !record_.solo && handing_over_ == HandingOver::kNone) {
-            handing_over_ = HandingOver::kCheckpoint;
-            handover_since_ = now;
-            out.push_back(pair_effect::Checkpoint{});
+            begin_handover(now, out);
           }
         } else if constexpr (std::is_same_v<E, pair_event::Confirmable>) {
           logged_cp_record_ = e.checkpoint_record;
@@ -86,12 +89,14 @@ void PairCore::on_record(const VolumeRecord& record, uint64_t version, Instant, 
 
 void PairCore::on_swapped(const pair_event::Swapped& event, Instant now, Effects& out) {
   if (!swapping_) return;
-  if (!event.known) {  // it may still happen: ask again with the same words until the map answers
+  if (!event.known && !PAIRFS_MUTANT(unanswered_swap_forgotten)) {
+    // It may still happen: ask again with the same words until the map answers.
+    PAIRFS_REACHED(p5_unknown_swap_repeated);
     out.push_back(pair_effect::Swap{swap_expected_version_, *swapping_,
                                     config_.timings.map_timeout});
     return;
   }
-  on_record(event.record, event.version, now, out);
+  if (event.known) on_record(event.record, event.version, now, out);
   swapping_.reset();
 }
 
@@ -129,7 +134,10 @@ bool PairCore::partner_is(const NodeLife& life) const {
 void PairCore::on_received(const pair_event::Received& event, Instant now, Effects& out) {
   const LinkMessage& m = event.message;
   if (m.volume != config_.volume) return;
-  if (m.receiver != 0 && m.receiver != config_.self.incarnation) return;  // P1: for another life
+  if (m.receiver != 0 && m.receiver != config_.self.incarnation) {  // P1: for another life
+    PAIRFS_REACHED(p1_other_life_refused);
+    if (!PAIRFS_MUTANT(stale_incarnation)) return;
+  }
   const auto kind = static_cast<LinkMessage::Kind>(m.kind);
   if (kind == LinkMessage::Kind::kHello || kind == LinkMessage::Kind::kJoin) {
     // Incarnations grow with time: a late message of an earlier life must not displace this one.
@@ -141,9 +149,15 @@ void PairCore::on_received(const pair_event::Received& event, Instant now, Effec
     if (kind == LinkMessage::Kind::kJoin) on_join(m, now, out);
     return;
   }
-  if (m.sender != partner_incarnation_) return;  // P1: from another life, or not introduced
+  if (m.sender != partner_incarnation_) {  // P1: from another life, or not introduced
+    PAIRFS_REACHED(p1_other_life_refused);
+    if (!PAIRFS_MUTANT(stale_incarnation)) return;
+  }
   last_heard_ = now;
-  if (m.epoch > record_.epoch) out.push_back(pair_effect::ReadMap{});  // P1
+  if (m.epoch > record_.epoch) {  // P1
+    PAIRFS_REACHED(p1_higher_epoch_seen);
+    out.push_back(pair_effect::ReadMap{});
+  }
   switch (kind) {
     case LinkMessage::Kind::kRecords: on_records(event, now, out); break;
     case LinkMessage::Kind::kHeld: on_held(m, now, out); break;
@@ -158,6 +172,7 @@ void PairCore::advance(Instant now, Effects& out) {
     LinkMessage hello = message(LinkMessage::Kind::kHello);
     hello.receiver = 0;
     hello.log = log_.log_summary();
+    hello.process = config_.process;
     out.push_back(pair_effect::Send{hello});
   }
   if (!record_known_) return;
@@ -176,6 +191,7 @@ void PairCore::advance(Instant now, Effects& out) {
       set_role(Role::kLogger, out);
       epoch_ = record_.epoch;
       streaming_ = false;
+      PAIRFS_REACHED(p7_paired);
       // We may have granted nothing yet, but never less than a whole lease is waited (P7).
       promised_until_ = std::max(promised_until_, now + config_.timings.lease);
       last_heard_ = now;
@@ -194,7 +210,11 @@ bool PairCore::may_execute() const {
          pairing_ != Pairing::kClosing && handing_over_ != HandingOver::kDrain;
 }
 
-bool PairCore::lease_valid(Instant now) const { return now < lease_until_; }
+bool PairCore::lease_valid(Instant now) const {
+  if (now < lease_until_) return true;
+  PAIRFS_REACHED(p4_lease_missing);
+  return PAIRFS_MUTANT(lease_unchecked);
+}
 
 Sequence PairCore::durable_through() const {
   return record_.solo ? log_.synced() : std::min(log_.synced(), partner_synced_);
@@ -204,13 +224,25 @@ bool PairCore::may_answer(Sequence sequence, bool read, bool durable, Instant no
   if (role_ != Role::kExecutor || !serving_ || record_.executor != config_.self) return false;
   if (swapping_ && swapping_->executor != config_.self) return false;
   // While a swap of ours is undecided both rules hold, the paired one and the solo one (P5).
-  const bool paired_rule = !record_.solo || (swapping_ && !swapping_->solo);
+  bool paired_rule = !record_.solo || (swapping_ && !swapping_->solo);
   const bool solo_rule = record_.solo || (swapping_ && swapping_->solo);
-  if (solo_rule && log_.synced() < sequence) return false;
+  if (paired_rule && solo_rule) PAIRFS_REACHED(p5_stricter_rule);
+  if (PAIRFS_MUTANT(solo_without_map) && going_solo_) paired_rule = false;
+  if (PAIRFS_MUTANT(unanswered_solo_believed) && swapping_ && swapping_->solo) paired_rule = false;
+  if (solo_rule && log_.synced() < sequence && !PAIRFS_MUTANT(solo_ack_unsynced)) return false;
   if (paired_rule) {
-    if (partner_held_ < sequence) return false;                       // P2, P3
+    if (partner_held_ < sequence) {  // P2, P3
+      if (read) {
+        PAIRFS_REACHED(p3_read_waits);
+        if (!PAIRFS_MUTANT(read_before_held)) return false;
+      } else {
+        PAIRFS_REACHED(p2_ack_waits);
+        if (!PAIRFS_MUTANT(ack_before_held)) return false;
+      }
+    }
     if (read && !record_.solo && !lease_valid(now)) return false;     // P4
-    if (durable && (log_.synced() < sequence || partner_synced_ < sequence)) return false;
+    if (durable && log_.synced() < sequence) return false;
+    if (durable && partner_synced_ < sequence && !PAIRFS_MUTANT(durable_here_only)) return false;
     if (!durable && !read && !unsynced_.empty() &&
         now - unsynced_.front().at > config_.timings.unsynced_max && durable_through() < sequence)
       return false;

@@ -58,6 +58,7 @@ struct Appended {};        // executor: the log has new records of ours
 struct Synced {};          // the log's synced() moved
 struct Opened { bool ok = false; };  // effect Open is done; the log's records are replayed
 struct WantDurable {};     // an answer waits for stable storage at both nodes
+struct PartnerDead { Incarnation incarnation = 0; };  // that life has ended, for certain
 struct HandOver {};        // an operator wants the partner to execute
 struct Confirmable { Sequence checkpoint_record = 0; Sequence contains = 0; };  // a CP was logged
 }  // namespace pair_event
@@ -65,7 +66,7 @@ using PairEvent =
     std::variant<pair_event::Tick, pair_event::Record, pair_event::Swapped, pair_event::LinkUp,
                  pair_event::LinkDown, pair_event::Received, pair_event::Appended,
                  pair_event::Synced, pair_event::Opened, pair_event::WantDurable,
-                 pair_event::HandOver, pair_event::Confirmable>;
+                 pair_event::PartnerDead, pair_event::HandOver, pair_event::Confirmable>;
 
 namespace pair_effect {
 struct Send { LinkMessage message; };   // when it names records, with their bytes
@@ -96,6 +97,7 @@ class PairCore {
     ShortText partner;  // node name
     bool home = false;  // this node is the volume's home
     PairTimings timings;
+    ProcessIdentity process = {};  // of this node, as kHello says it
   };
   PairCore(Config config, const LogView& log, Instant now);
 
@@ -149,7 +151,9 @@ class PairCore {
   // pair_executor.cc
   void advance_executor(Instant now, Effects& out);
   void advance_pairing(Instant now, Effects& out);
+  void begin_handover(Instant now, Effects& out);
   void advance_handover(Instant now, Effects& out);
+  bool short_replay() const;
   void on_held(const LinkMessage& m, Instant now, Effects& out);
   void on_join(const LinkMessage& m, Instant now, Effects& out);
   void send_records(Instant now, Effects& out, bool heartbeat);
@@ -191,6 +195,7 @@ class PairCore {
   Instant promised_until_{};  // no takeover before (P4)
   Instant join_at_{};
   bool streaming_ = false;    // the executor accepted our join
+  bool loss_told_ = false;    // the history has that the executor was lost
   Instant records_heard_{};   // when the executor last sent kRecords
   Sequence sync_wanted_ = 0;
   Sequence reported_synced_ = 0;
@@ -222,6 +227,8 @@ class PairCore {
   Sequence pairing_record_ = 0;
   enum class HandingOver { kNone, kCheckpoint, kDrain } handing_over_ = HandingOver::kNone;
   Instant handover_since_{};
+  Sequence handover_point_ = 0;  // a consistency point that contains this is waited for
+  int handover_points_ = 0;
   Instant paired_since_{};
   Duration giveback_after_{};
   Sequence logged_cp_record_ = 0, logged_cp_contains_ = 0;  // newest CP, not confirmed yet

@@ -1,6 +1,7 @@
 // PairCore of an executor: streaming to the partner, solo, pairing, handing over.
 #include <algorithm>
 
+#include "common/test_switch.h"
 #include "node/pair/pair_core.h"
 
 namespace pairfs {
@@ -8,6 +9,9 @@ namespace {
 constexpr uint64_t kBatchBytes = 1 << 20;
 constexpr uint64_t kCatchUpWindowBytes = 8 << 20;
 constexpr Sequence kPairingLagRecords = 64;  // close enough to close the gap with service stopped
+constexpr Sequence kShortReplayRecords = 1024;
+constexpr uint64_t kShortReplayBytes = 16 << 20;
+constexpr int kHandoverPointsMax = 3;  // consistency points that a handover waits for
 }  // namespace
 
 void PairCore::start_stream(Incarnation to, Sequence held, Instant now) {
@@ -96,7 +100,7 @@ void PairCore::on_held(const LinkMessage& m, Instant now, Effects& out) {
   if (role_ != Role::kExecutor || m.sender != stream_to_ || m.epoch != epoch_) return;
   // What it holds must be our history: the same number in another one is worth nothing.
   const auto chain = log_.chain_at(m.held);
-  if (!chain || *chain != m.log.last_chain) return;
+  if ((!chain || *chain != m.log.last_chain) && !PAIRFS_MUTANT(held_any_history)) return;
   const Sequence held = m.held;
   if (held > partner_held_) {
     partner_held_ = held;
@@ -112,7 +116,10 @@ void PairCore::on_held(const LinkMessage& m, Instant now, Effects& out) {
   if (m.resend && held >= partner_held_ && held < sent_) rewind(held);
   if (m.lease_stamp_ns != 0) {
     const Duration usable = config_.timings.lease * (100 - config_.timings.lease_margin_percent) / 100;
-    lease_until_ = std::max(lease_until_, Instant(Duration(m.lease_stamp_ns)) + usable);
+    PAIRFS_REACHED(p4_lease_granted);
+    const Instant from =
+        PAIRFS_MUTANT(lease_from_receipt) ? now : Instant(Duration(m.lease_stamp_ns));
+    lease_until_ = std::max(lease_until_, from + usable);
   }
   settle_unsynced();
   confirm_checkpoint(out);
@@ -122,7 +129,8 @@ void PairCore::on_held(const LinkMessage& m, Instant now, Effects& out) {
 void PairCore::confirm_checkpoint(Effects& out) {
   if (logged_cp_record_ == 0) return;
   const Sequence safe = record_.solo ? log_.synced() : partner_held_;
-  if (safe < logged_cp_record_) return;
+  if (safe < logged_cp_record_ && !PAIRFS_MUTANT(trim_before_confirmed)) return;
+  PAIRFS_REACHED(checkpoint_confirmed);
   out.push_back(pair_effect::Confirm{logged_cp_record_, logged_cp_contains_});
   confirmed_contains_ = logged_cp_contains_;
   logged_cp_record_ = 0;
@@ -138,7 +146,8 @@ void PairCore::on_join(const LinkMessage& m, Instant now, Effects& out) {
   const LogSummary& theirs = m.log;
   // Its log is a part of ours and reaches back to a consistency point: it goes on from its end.
   const auto chain = log_.chain_at(theirs.last);
-  const bool continues = !theirs.damaged && chain && *chain == theirs.last_chain &&
+  const bool continues = !theirs.damaged && chain &&
+                         (*chain == theirs.last_chain || PAIRFS_MUTANT(join_any_log)) &&
                          theirs.base <= std::max(confirmed_contains_, mine.base);
   LinkMessage accept = message(LinkMessage::Kind::kAccept);
   accept.reset = !continues;
@@ -167,6 +176,7 @@ void PairCore::go_solo(const char* why, Instant now, Effects& out) {
     out.push_back(pair_effect::Sync{});
   }
   if (log_.synced() < solo_after_) return;
+  PAIRFS_REACHED(p5_solo);
   request_swap({record_.epoch + 1, config_.self, record_.logger, true, record_.pinned}, now, out);
 }
 
@@ -214,21 +224,48 @@ void PairCore::advance_pairing(Instant now, Effects& out) {
   }
   if (sync_sent_ < pairing_record_) want_durable(now, out);
   // P7: both have synced what was caught up and the epoch's first record.
-  if (partner_held_ >= pairing_record_ && partner_synced_ >= pairing_record_ &&
-      log_.synced() >= pairing_record_)
+  const bool caught_up = partner_held_ >= pairing_record_ && partner_synced_ >= pairing_record_;
+  if ((caught_up || PAIRFS_MUTANT(paired_before_caught_up)) && log_.synced() >= pairing_record_)
     request_swap({epoch_ + 1, config_.self, {config_.partner, stream_to_}, false,
                   record_.pinned && stream_to_ == record_.logger.incarnation},
                  now, out);
 }
 
+// Whether what lies behind the last confirmed consistency point is replayed in an instant.
+bool PairCore::short_replay() const {
+  const Sequence last = log_.log_summary().last;
+  const Sequence first = std::max(confirmed_contains_, log_.log_summary().base) + 1;
+  if (last >= first + kShortReplayRecords) return false;
+  uint64_t bytes = 0;
+  for (Sequence s = first; s <= last; ++s) bytes += log_.record_bytes(s);
+  return bytes <= kShortReplayBytes;
+}
+
+void PairCore::begin_handover(Instant now, Effects& out) {
+  handing_over_ = HandingOver::kCheckpoint;
+  handover_since_ = now;
+  handover_points_ = 0;
+  handover_point_ = 0;
+  out.push_back(pair_effect::Role{"handing over"});
+  if (short_replay()) return;
+  handover_point_ = log_.log_summary().last;
+  out.push_back(pair_effect::Checkpoint{});
+}
+
 // P8: drain, equal sequence, swap; the partner opens the volume then.
 void PairCore::advance_handover(Instant now, Effects& out) {
-  if (record_.solo || now - handover_since_ > std::chrono::seconds(5)) {
+  if (record_.solo || now - handover_since_ > std::chrono::seconds(15)) {
     handing_over_ = HandingOver::kNone;  // not now
     return;
   }
   if (handing_over_ == HandingOver::kCheckpoint) {
-    if (confirmed_contains_ + 4096 < log_.log_summary().last || logged_cp_record_ != 0) return;
+    if (logged_cp_record_ != 0 || confirmed_contains_ < handover_point_) return;
+    // Little is left to replay, or under this load it never becomes little.
+    if (!short_replay() && ++handover_points_ < kHandoverPointsMax) {
+      handover_point_ = log_.log_summary().last;
+      out.push_back(pair_effect::Checkpoint{});
+      return;
+    }
     handing_over_ = HandingOver::kDrain;
   }
   const Sequence last = log_.log_summary().last;
@@ -236,6 +273,8 @@ void PairCore::advance_handover(Instant now, Effects& out) {
     if (sync_sent_ < last) want_durable(now, out);
     return;
   }
+  out.push_back(pair_effect::Role{"drained"});
+  PAIRFS_REACHED(p8_handover);
   request_swap({epoch_ + 1, {config_.partner, stream_to_}, config_.self, true, config_.home}, now,
                out);
 }
@@ -278,10 +317,9 @@ void PairCore::advance_executor(Instant now, Effects& out) {
       advance_handover(now, out);
     } else if (!config_.home && t.automatic_giveback && !record_.pinned &&
                now - paired_since_ >= giveback_after_) {
-      handing_over_ = HandingOver::kCheckpoint;
-      handover_since_ = now;
+      PAIRFS_REACHED(p7_giveback);
       paired_since_ = now;  // if it fails, try again after the delay
-      out.push_back(pair_effect::Checkpoint{});
+      begin_handover(now, out);
     }
   } else if (stream_to_ != 0) {
     advance_pairing(now, out);

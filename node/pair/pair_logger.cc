@@ -1,15 +1,19 @@
 // PairCore of a logger, or of a joiner that is about to become one.
 #include <algorithm>
 
+#include "common/test_switch.h"
 #include "node/pair/pair_core.h"
 
 namespace pairfs {
 
 bool PairCore::accepts_records(const LinkMessage& m) const {
   if (static_cast<LinkMessage::Kind>(m.kind) != LinkMessage::Kind::kRecords) return false;
-  if (m.sender != record_.executor.incarnation || m.receiver != config_.self.incarnation ||
-      m.epoch != epoch_ || record_.epoch != epoch_ || swapping_)
-    return false;  // P1; and after an unanswered takeover swap a node neither holds nor grants (P5)
+  if (!PAIRFS_MUTANT(stale_incarnation) && (m.sender != record_.executor.incarnation ||
+                                            m.receiver != config_.self.incarnation))
+    return false;  // P1
+  if ((m.epoch != epoch_ || record_.epoch != epoch_) && !PAIRFS_MUTANT(stale_epoch)) return false;
+  // After an unanswered takeover swap a node neither holds nor grants (P5).
+  if (swapping_ && !PAIRFS_MUTANT(unanswered_takeover_holds)) return false;
   return role_ == Role::kLogger || (role_ == Role::kJoining && streaming_);
 }
 
@@ -31,7 +35,7 @@ void PairCore::on_records(const pair_event::Received& event, Instant now, Effect
   records_heard_ = now;
   int64_t stamp = 0;
   if (role_ == Role::kLogger) {  // P4: the promise counts from the receipt
-    promised_until_ = now + config_.timings.lease;
+    if (!PAIRFS_MUTANT(promise_forgotten)) promised_until_ = now + config_.timings.lease;
     stamp = m.lease_stamp_ns;
   }
   if (m.sync_wanted > log_.synced()) out.push_back(pair_effect::Sync{});
@@ -46,7 +50,11 @@ void PairCore::on_accept(const LinkMessage& m, Instant now, Effects& out) {
   const LogSummary log = log_.log_summary();
   // Only the answer to what our log is now: an older one may tell to go on from elsewhere.
   if (streaming_ || m.log.last != log.last || m.log.last_chain != log.last_chain) return;
-  if (m.reset) out.push_back(pair_effect::ResetLog{m.log.base, m.log.base_chain});
+  PAIRFS_REACHED(p7_joins);
+  if (m.reset) {
+    PAIRFS_REACHED(p7_log_reset);
+    out.push_back(pair_effect::ResetLog{m.log.base, m.log.base_chain});
+  }
   streaming_ = true;
   records_heard_ = now;
 }
@@ -54,23 +62,30 @@ void PairCore::on_accept(const LinkMessage& m, Instant now, Effects& out) {
 void PairCore::advance_logger(Instant now, Effects& out) {
   if (swapping_) return;
   const PairTimings& t = config_.timings;
+  // A new connection is the old partner's only once it said so.
   const bool connection_lost =
-      !link_up_ ||
-      (partner_incarnation_ != 0 && partner_incarnation_ != record_.executor.incarnation);
+      !link_up_ || partner_incarnation_ != record_.executor.incarnation;
   const bool silent = now - last_heard_ >= t.silence;
   if (!connection_lost && !silent) {
+    loss_told_ = false;
     wake_at(last_heard_ + t.silence);
     return;
+  }
+  if (!loss_told_) {
+    loss_told_ = true;
+    out.push_back(pair_effect::Role{std::string("partner lost: ") +
+                                    (connection_lost ? "connection lost" : "silent")});
   }
   // A record that says solo(it) promises a synced log: it may start alone with it later (P9).
   const LogSummary log = log_.log_summary();
   const bool synced = log_.synced() >= log.last;
   if (!synced) out.push_back(pair_effect::Sync{});
-  if (now < promised_until_) {
+  if (now < promised_until_ && !PAIRFS_MUTANT(takeover_inside_lease)) {
     wake_at(promised_until_);
     return;
   }
-  if (log.damaged || !synced) return;
+  if (log.damaged || (!synced && !PAIRFS_MUTANT(takeover_unsynced))) return;
+  PAIRFS_REACHED(p5_logger_takes_over);
   request_swap({record_.epoch + 1, config_.self, record_.executor, true}, now, out);
 }
 

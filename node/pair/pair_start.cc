@@ -1,6 +1,7 @@
 // PairCore of a node without a role in the volume: first start, restart, both nodes down, joining.
 #include <algorithm>
 
+#include "common/test_switch.h"
 #include "node/pair/pair_core.h"
 
 namespace pairfs {
@@ -25,7 +26,8 @@ void PairCore::begin_opening(Effects& out) {
 // was written can have been lost with the power.
 bool PairCore::may_start_alone() const {
   const LogSummary log = log_.log_summary();
-  return !log.damaged && log.power_kept && log_.has_epoch(record_.epoch);
+  return !log.damaged && (log.power_kept || PAIRFS_MUTANT(lone_start_after_power_loss)) &&
+         log_.has_epoch(record_.epoch);
 }
 
 // P9: the longest log of the last epoch wins; equal ones: the home node.
@@ -34,14 +36,16 @@ bool PairCore::better_than_partner() const {
   const LogSummary& theirs = partner_log_;
   if (mine.damaged != theirs.damaged) return theirs.damaged;
   if (mine.last_epoch != theirs.last_epoch) return mine.last_epoch > theirs.last_epoch;
-  if (mine.last != theirs.last) return mine.last > theirs.last;
+  if (mine.last != theirs.last) return (mine.last > theirs.last) != PAIRFS_MUTANT(shorter_log_wins);
   return config_.home;
 }
 
 void PairCore::advance_idle(Instant now, Effects& out) {
   if (swapping_) return;
   const PairTimings& t = config_.timings;
-  if (now < started_at_ + t.lease) {  // P7: leases that an earlier life granted must run out
+  if (now < started_at_ + t.lease && !PAIRFS_MUTANT(start_without_waiting)) {
+    // P7: leases that an earlier life granted must run out.
+    PAIRFS_REACHED(p7_waits_a_lease);
     wake_at(started_at_ + t.lease);
     return;
   }
@@ -79,8 +83,10 @@ void PairCore::advance_idle(Instant now, Effects& out) {
     const LogSummary log = log_.log_summary();
     const bool never_paired = record_.logger.incarnation == 0;
     if (record_.executor.name == config_.self.name && !log.damaged &&
-        (log.last_epoch > 0 || never_paired))
+        (log.last_epoch > 0 || never_paired)) {
+      PAIRFS_REACHED(p9_solo_restarts);
       start();
+    }
     return;
   }
   // Paired, and one of the two named lives is this node's earlier one.
@@ -88,10 +94,17 @@ void PairCore::advance_idle(Instant now, Effects& out) {
       record_.executor.name == config_.self.name ? record_.logger : record_.executor;
   if (partner_is(other)) return;  // it lives: it takes over, or goes solo, and then we join
   if (partner_known) {
-    if (better_than_partner() && !log_.log_summary().damaged) start();
+    if (better_than_partner() && !log_.log_summary().damaged) {
+      PAIRFS_REACHED(p9_longest_log_starts);
+      start();
+    }
   } else if (now >= started_at_ + t.alone_wait) {
-    if (may_start_alone()) start();
+    if (may_start_alone()) {
+      PAIRFS_REACHED(p9_starts_alone);
+      start();
+    }
   } else {
+    PAIRFS_REACHED(p9_waits_for_partner);
     wake_at(started_at_ + t.alone_wait);
   }
 }

@@ -265,8 +265,8 @@ std::unique_ptr<Element> open_directory_element(const std::string& path, bool cr
     return nullptr;
   }
   auto element = std::make_unique<DirectoryElement>(path, root, open_files_max);
-  if (!create) return element;  // it was tried once, and takeover should not wait for it again
-  if (const std::string missing = missing_ability(*element); !missing.empty()) {
+  // Later it is known to be one: a takeover does not wait for the disk to find out again.
+  if (const std::string missing = create ? missing_ability(*element) : ""; !missing.empty()) {
     *why = fmt::format("The filesystem of {} {}, which an element needs: choose another place.",
                        path, missing);
     return nullptr;

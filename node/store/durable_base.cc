@@ -116,7 +116,22 @@ Result<Bytes> DurableBase::write(const Overlay& frozen, Sequence sequence) {
   }
 }
 
+// What opening the volume deferred must be durable before a consistency point names it.
+Status DurableBase::settle_opening() {
+  if (settled_) return success();
+  for (size_t i = 0; i < parts_.group->size(); ++i) {
+    auto& member = parts_.group->member(i);
+    if (!member.ok()) continue;
+    if (const Status done = member.element->settle(); !done.ok())
+      parts_.group->fail(i, "sync the opening", done.error());
+  }
+  if (!parts_.group->can_serve()) return Errno{EIO};
+  settled_ = true;
+  return success();
+}
+
 Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequence) {
+  PAIRFS_TRY(settle_opening());
   give_back();
   std::vector<Move> moves = keeper_->take_moves();
   auto written = writer_.write(frozen, sequence, moves);

@@ -60,6 +60,7 @@ class DurableBase final : public BaseStore {
     std::vector<Stripe> stripes;
   };
   Result<Bytes> write_checkpoint(const Overlay& frozen, Sequence sequence);
+  Status settle_opening();
   void load_segments();
   void give_back();
   void punch(const std::vector<Stripe>& stripes);
@@ -74,6 +75,7 @@ class DurableBase final : public BaseStore {
   Sequence sequence_ = 0;
 
   // The worker's.
+  bool settled_ = false;  // settle_opening() is done
   SegmentUses segment_uses_;
   std::unique_ptr<Keeper> keeper_;
 

@@ -1,3 +1,4 @@
+#include "node/store/deferring_element.h"
 #include "node/store/layered_store.h"
 #include "node/store/open_volume.h"
 
@@ -6,8 +7,12 @@ namespace pairfs {
 std::unique_ptr<VolumeStore> open_store(const StoreConfig& config,
                                         std::vector<FoundElement> elements, Epoch epoch,
                                         BytesView token, std::string* why) {
+  for (FoundElement& found : elements)
+    if (found.element) found.element = make_deferring_element(std::move(found.element));
   auto parts = open_volume(config, std::move(elements), epoch, token, why);
   if (!parts) return nullptr;
+  for (size_t i = 0; i < parts->group->size(); ++i)
+    if (Element* element = parts->group->member(i).element.get()) element->stop_deferring();
   try {
     return make_layered_store(std::make_shared<DurableBase>(std::move(*parts)));
   } catch (const RowsUnreadable& unreadable) {

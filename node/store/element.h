@@ -62,6 +62,11 @@ class Element {
   virtual Result<Space> space() = 0;
   // Bytes that the element's files take, as far as the element can say.
   virtual Result<uint64_t> used_bytes() = 0;
+
+  // Of an element that defers syncs (deferring_element.h): from now on they wait for the disk.
+  virtual void stop_deferring() {}
+  // The same, and makes durable what was deferred.
+  virtual Status settle() { return success(); }
 };
 
 // An element that is a directory of this machine. Keeps up to `open_files_max` files open.

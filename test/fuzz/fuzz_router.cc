@@ -27,6 +27,7 @@ class SmallStore final : public FileMapStore {
     reply.current.key = request.key;
     return reply;
   }
+  bool adopt(const MapReadReply&) override { return false; }
 
  private:
   std::vector<MapEntry> entries_{1};

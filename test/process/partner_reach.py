@@ -3,6 +3,7 @@
 through its partner. Either node is lost under load, and rebuilt when it is back; layouts that would
 not survive that are refused."""
 # time-limit: 300
+# only-with: --all
 import os
 import subprocess
 import sys

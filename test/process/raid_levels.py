@@ -56,12 +56,22 @@ def element(cluster, *words, expected=0):
     return result
 
 
-def settle(cluster):
-    """Everything is in segments and metadata files, not only in the logs."""
-    expect(pairfs("sync", cluster.mount).returncode == 0, "sync")
+def reach_elements(cluster):
+    """Returns when all that was written is in segments and metadata files, not only in the logs."""
+    (cluster.mount / "mark").write_bytes(os.urandom(8))
+    written = cluster.volumes()["1.0"]["log"]["last_sequence"]
+    wait_until(lambda: cluster.volumes()["1.0"]["log"]["checkpoint_sequence"] >= written,
+               "a consistency point has it all", timeout=60)
+
+
+def move_around(cluster):
+    """Each node executes everything once."""
     for node in ("1a", "1b"):
-        expect(pairfs("takeover", node, "--dir", cluster.dir).returncode == 0, f"takeover of {node}")
-        expect(pairfs("giveback", node, "--dir", cluster.dir).returncode == 0, f"giveback to {node}")
+        for words in (("takeover", node), ("giveback", node)):
+            # Refused while volumes are still on their way home after what was killed.
+            said = []
+            wait_until(lambda: said.append(pairfs(*words, "--dir", cluster.dir)) or
+                       said[-1].returncode == 0, f"{words}", timeout=60)
 
 
 def damage(directory, seed):
@@ -125,8 +135,10 @@ with Cluster() as cluster:
         load.join()
     expect(load.error is None, f"the load: {load.error}")
     before = tree_of(cluster.mount)
-    settle(cluster)
+    move_around(cluster)
     expect(tree_of(cluster.mount) == before, "the tree is the same after takeovers")
+    reach_elements(cluster)
+    before = tree_of(cluster.mount)
     damage(cluster.dir / "elements" / "1.0-e2", 2)
     result = pairfs("scrub", "start", "--wait", "--json", "--dir", cluster.dir)
     expect(result.returncode == 0, f"scrub: {result.stdout}{result.stderr}")
@@ -142,7 +154,8 @@ with Cluster() as cluster:
     shutil.copytree(place, copy)
     cluster.up()
     (cluster.mount / "after the copy").write_bytes(b"new" * 100_000)
-    settle(cluster)
+    move_around(cluster)
+    reach_elements(cluster)
     before = tree_of(cluster.mount)
     cluster.down()
     shutil.rmtree(place)

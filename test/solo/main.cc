@@ -43,7 +43,7 @@ class SoloServer {
     pair.volumes.emplace_back().id = kVolume;
     store_ = open_memory_store(disk_, epoch_, {});
     executor_ = make_executor(config(), *store_);
-    executor_->format(++sequence_, wall_clock());
+    executor_->format(++sequence_, wall_clock(), map_.slices_of(kVolume));
     executor_->begin_serving(boot_now());
   }
 

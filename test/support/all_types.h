@@ -18,6 +18,7 @@ void for_each_wire_type(Visitor&& visitor) {
   });
   visitor(std::string("ClusterMap"), std::type_identity<ClusterMap>{});
   visitor(std::string("VolumeRecord"), std::type_identity<VolumeRecord>{});
+  visitor(std::string("ClusterPolicy"), std::type_identity<ClusterPolicy>{});
   visitor(std::string("LinkMessage"), std::type_identity<LinkMessage>{});
   visitor(std::string("MapRead"), std::type_identity<MapRead>{});
   visitor(std::string("MapReadReply"), std::type_identity<MapReadReply>{});

@@ -35,7 +35,7 @@ TEST_CASE("a first command learns the map, opens a session on its volume, and th
   driver.give_map();
   const auto open = driver.expect(OpenSession::kOp);
   CHECK(open.header.cluster_id == ClientDriver::kClusterId);
-  CHECK(open.header.request.slot == 0);
+  CHECK(slot_index(open.header.request.slot) == 0);
   CHECK(driver.silent());
   driver.answer(open, encode(Empty{}));
   const auto command = driver.expect(MakeDirectory::kOp);
@@ -176,7 +176,7 @@ TEST_CASE("after a long silence the session is checked before a mutation is risk
   driver.open_session();
   driver.now += 10h;  // the machine slept
   const Ticket ticket = driver.core.submit(make_directory(kFile), driver.now);
-  const auto renew = driver.expect(RenewSession::kOp);
+  const auto renew = driver.expect_renewal();
   CHECK(driver.silent());
   driver.refuse(renew, ReplyStatus::kUnknownSession);
   driver.answer(driver.expect(OpenSession::kOp), encode(Empty{}));
@@ -192,7 +192,7 @@ TEST_CASE("a session is renewed every 10 s") {
   CHECK(driver.silent());
   CHECK(driver.core.next_wake() <= driver.now + 1s);
   driver.advance(1s);
-  driver.answer(driver.expect(RenewSession::kOp), encode(Empty{}));
+  driver.answer(driver.expect_renewal(), encode(Empty{}));
   driver.advance(9s);
   CHECK(driver.silent());
 }
@@ -255,7 +255,7 @@ TEST_CASE("an inode that a new session's declaration does not find makes its han
   const uint64_t serial = driver.core.take_completions().back().open_serial;
   CHECK(!driver.core.handle_lost(kFile, serial));
   driver.advance(10s);
-  driver.refuse(driver.expect(RenewSession::kOp), ReplyStatus::kUnknownSession);
+  driver.refuse(driver.expect_renewal(), ReplyStatus::kUnknownSession);
   driver.answer(driver.expect(OpenSession::kOp), encode(Empty{}));
   OpenInodesReply gone;
   gone.unknown.push_back(kFile);

@@ -32,7 +32,7 @@ class ClientDriver {
   }
 
   // Answers the map request: two volumes, 1.0 with the lower half of the slices, 1.1 with the rest.
-  void give_map() {
+  static Bytes map_reply() {
     ClusterMap map;
     map.cluster_id = kClusterId;
     map.slices.push_back({0, kSliceCount / 2, VolumeId{1, 0}});
@@ -40,8 +40,9 @@ class ClientDriver {
     MapReadReply reply;
     reply.map_version = 1;
     reply.entries.push_back({kClusterKey, 1, encode(map)});
-    answer(expect(MapRead::kOp), encode(reply));
+    return encode(reply);
   }
+  void give_map() { answer(expect(MapRead::kOp), map_reply()); }
   // As a client is after its first command on the volume of slice 0.
   void open_session() {
     give_map();
@@ -73,6 +74,14 @@ class ClientDriver {
       throw std::runtime_error(fmt::format("expected {}, got {}", command_name(op),
                                            sent ? command_name(sent->header.op) : "nothing"));
     return *sent;
+  }
+  // A renewal of the session; the map is read with it.
+  Sent expect_renewal() {
+    const Sent renewal = expect(RenewSession::kOp);
+    auto map = next();
+    if (map && map->header.op == MapRead::kOp) answer(*map, map_reply());
+    else if (map) sent_.push_front(*map);
+    return renewal;
   }
   bool silent() {
     auto sent = next();

@@ -8,6 +8,7 @@
 // * CancelLock stores EINTR as the waiting command's answer, unless it was answered before.
 #include <fcntl.h>
 
+#include "common/command_slice.h"
 #include "node/executor/inodes.h"
 #include "node/executor/operations/operations.h"
 
@@ -54,14 +55,14 @@ Result<Empty> run(Context& context, SetLock& command) {
 
 Result<Empty> run(Context& context, CancelLock& command) {
   const RequestId& request = context.input.request;
-  if (command.slot >= kSlotsPerSession || command.slot == request.slot) return Errno{EINVAL};
+  if (slot_index(command.slot) >= kSlotsPerSession || command.slot == request.slot)
+    return Errno{EINVAL};
   Session* session = context.state.sessions.find(request.session);
   if (session == nullptr) return Errno{EIO};
   ReplyRow& last = session->slots[command.slot];
   if (last.sequence >= command.sequence) return Empty{};
-  last = {command.sequence, EINTR, {}};
-  context.tx.put(reply_key(request.session, command.slot),
-                 encode_reply_row(command.sequence, EINTR, {}));
+  last = {command.sequence, EINTR, {}, context.input.slice};
+  context.tx.put(reply_key(request.session, command.slot), encode_reply_row(last));
   context.state.locks.cancel(request.session, command.slot);
   return Empty{};
 }

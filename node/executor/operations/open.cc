@@ -66,7 +66,8 @@ Result<OpenInodesReply> run(Context& context, DeclareOpens& command) {
   for (size_t i = 0; i < command.inodes.size(); ++i) {
     const InodeRef& ref = command.inodes[i];
     const auto inode = load_inode(context, ref);
-    if (!inode && inode.error() != kHeld) {
+    // EXDEV: its slice has moved on, which the session does not know yet.
+    if (!inode && inode.error() != kHeld && inode.error() != EXDEV) {
       reply.unknown.push_back(ref);
       continue;
     }

@@ -54,6 +54,11 @@ PAIRFS_OPERATION(Decide);
 PAIRFS_OPERATION(Conclude);
 PAIRFS_OPERATION(ForgetTransaction);
 PAIRFS_OPERATION(ResolveTransaction);
+PAIRFS_OPERATION(ReceiveSlice);
+PAIRFS_OPERATION(TakeSlice);
+PAIRFS_OPERATION(GiveSlice);
+PAIRFS_OPERATION(OpenSlice);
+PAIRFS_OPERATION(ClearSlice);
 #undef PAIRFS_OPERATION
 
 }  // namespace pairfs

@@ -9,8 +9,7 @@
 //   RENAME_WHITEOUT: EINVAL.
 // * Times of both directories and change times of the inodes move; "..", and so the parents' link
 //   counts, follow a directory.
-// * What concerns other volumes goes by a transaction; there is no RENAME_EXCHANGE of that kind
-//   between two directories (EXDEV).
+// * What concerns other volumes goes by a transaction.
 #include <fcntl.h>
 #include <linux/fs.h>
 
@@ -36,10 +35,7 @@ struct Parents {
 Result<Parents> load_parents(const Context& context, const Rename& command) {
   PAIRFS_ASSIGN(Inode to, load_directory(context, command.new_parent));
   if (command.new_parent == command.parent) return Parents{std::move(to), std::nullopt};
-  if (!context.owns(command.parent)) {
-    const bool exchange = (command.flags & RENAME_EXCHANGE) != 0;
-    return Errno{exchange ? EXDEV : kCrossVolume};
-  }
+  if (!context.owns(command.parent)) return Errno{kCrossVolume};
   PAIRFS_ASSIGN(Inode from, load_directory(context, command.parent));
   return Parents{std::move(from), std::move(to)};
 }
@@ -89,20 +85,19 @@ Result<Below> is_below(const Context& context, const InodeRef& directory, const 
 Status check_no_circle(const Context& context, Parents& parents, const Inode& source,
                        const std::optional<Inode>& target, bool exchange) {
   if (parents.same()) return success();
-  const auto check = [&](const Inode& moved, Inode& old_parent, Inode& new_parent,
-                         int error) -> Status {
+  const auto check = [&](const Inode& moved, Inode& old_parent, Inode& new_parent) -> Status {
     PAIRFS_TRY(context.check_not_frozen());
     PAIRFS_ASSIGN(const Below below,
                   is_below(context, new_parent.ref(), moved.ref(), old_parent.ref()));
-    if (below == Below::kYes) return Errno{error};
-    if (below == Below::kUnknown) return Errno{exchange ? EXDEV : kCrossVolume};
+    if (below == Below::kYes) return Errno{EINVAL};
+    if (below == Below::kUnknown) return Errno{kCrossVolume};
     return success();
   };
   Inode& from = parents.from;
   Inode& to = parents.to();
-  if (source.is_directory()) PAIRFS_TRY(check(source, from, to, EINVAL));
+  if (source.is_directory()) PAIRFS_TRY(check(source, from, to));
   if (!target || !target->is_directory()) return success();
-  if (exchange) return check(*target, to, from, EINVAL);
+  if (exchange) return check(*target, to, from);
   // Only an empty directory may be replaced, so one that the source is in is refused anyhow.
   return success();
 }
@@ -175,7 +170,7 @@ Result<Empty> run(Context& context, Rename& command) {
     const bool entries_only = parents.same() && (!target_entry || exchange) &&
                               !is_owner_only(from, command.credentials);
     if (entries_only) return rename_entries(context, command, from, entry, target_entry);
-    return Errno{exchange ? EXDEV : kCrossVolume};
+    return Errno{kCrossVolume};
   }
   PAIRFS_ASSIGN(Inode source, load_inode(context, entry.inode));
   std::optional<Inode> target;

@@ -18,8 +18,7 @@ void end_session(Context& context, SessionId id) {
   }
   state.locks.stop_waiting(id);
   if (const Session* session = state.sessions.find(id))
-    for (uint32_t slot = 0; slot < kSlotsPerSession; ++slot)
-      if (session->slots[slot].sequence != 0) tx.erase(reply_key(id, slot));
+    for (const auto& [slot, reply] : session->slots) tx.erase(reply_key(id, slot));
   tx.erase(session_key(id));
   tx.put(expired_key(id), {});
   state.handles.remove_session(id);

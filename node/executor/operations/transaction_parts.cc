@@ -54,6 +54,26 @@ Result<PrepareReply> check_give_name(Context& context, Prepare& prepare) {
                       .owner_only = is_owner_only(directory, who)};
 }
 
+// One side of an exchange; the other side's inode is not known yet with kHoldName.
+Result<PrepareReply> check_name_of_exchange(Context& context, const Prepare& prepare) {
+  const Part& part = prepare.part;
+  const Credentials& who = prepare.credentials;
+  PAIRFS_ASSIGN(const Inode directory, load_directory(context, part.inode));
+  PAIRFS_TRY(check_access(context, directory, who, X_OK));
+  PAIRFS_TRY(check_new_name(part.name, EBUSY));
+  PAIRFS_ASSIGN(const EntryRow entry, find_entry(context, directory, part.name));
+  const bool same = part.what == Part::kSwapName && entry.inode == part.other;
+  if (part.what == Part::kSwapName && !same) {
+    PAIRFS_TRY(check_access(context, directory, who, W_OK | X_OK));
+    if (part.type == S_IFDIR && entry.type != S_IFDIR && directory.nlink >= kLinksMax)
+      return Errno{EMLINK};
+  }
+  return PrepareReply{.inode = entry.inode,
+                      .type = entry.type,
+                      .owner_only = is_owner_only(directory, who),
+                      .same = same};
+}
+
 Result<PrepareReply> check_remove_inode(Context& context, const Prepare& prepare) {
   const Part& part = prepare.part;
   PAIRFS_ASSIGN(const Inode inode, load_inode(context, part.inode));
@@ -141,6 +161,18 @@ void apply_give_name(Context& context, const Part& part, const Timestamp& now) {
   });
 }
 
+void apply_swap_name(Context& context, const Part& part, const Timestamp& now) {
+  change_inode(context, part.inode, [&](Inode& directory) {
+    const auto old = find_entry(context, directory, part.name);
+    if (!old) return;
+    retarget_entry(context, directory, part.name, *old, part.other, part.type);
+    if (old->type == S_IFDIR) --directory.nlink;
+    if (part.type == S_IFDIR) ++directory.nlink;
+    touch_directory(directory, now);
+    store_inode(context, directory);
+  });
+}
+
 void apply_make_inode(Context& context, const Part& part, const InodeRef& ref,
                       const Timestamp& now) {
   NewInode made;
@@ -169,6 +201,8 @@ Result<PrepareReply> check_part(Context& context, Prepare& prepare) {
     case Part::kMoveInode: return check_move_inode(context, prepare);
     case Part::kMakeInode: return check_make_inode(context, prepare);
     case Part::kWalkUp: return check_walk_up(context, prepare);
+    case Part::kHoldName:
+    case Part::kSwapName: return check_name_of_exchange(context, prepare);
     default: return Errno{EIO};
   }
 }
@@ -180,6 +214,7 @@ void apply_part(Context& context, const Intent& intent, Resolved& resolved) {
     case Part::kTakeName: apply_take_name(context, part, now); break;
     case Part::kGiveName: apply_give_name(context, part, now); break;
     case Part::kMakeInode: apply_make_inode(context, part, intent.reply.inode, now); break;
+    case Part::kSwapName: apply_swap_name(context, part, now); break;
     case Part::kRemoveInode:
       change_inode(context, part.inode, [&](Inode& inode) {
         inode.nlink = inode.is_directory() ? 0 : inode.nlink - 1;
@@ -201,7 +236,7 @@ void apply_part(Context& context, const Intent& intent, Resolved& resolved) {
         store_inode(context, inode);
       });
       break;
-    default: break;  // kWalkUp only watched
+    default: break;  // kWalkUp and kHoldName only watched
   }
 }
 

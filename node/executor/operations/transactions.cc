@@ -8,6 +8,7 @@
 // * The newest attempt that is over is remembered per slot of the client, so that nothing late can
 //   prepare or commit it a second time.
 #include "common/codec.h"
+#include "common/test_switch.h"
 #include "node/executor/operations/operations.h"
 #include "node/executor/operations/transaction_parts.h"
 
@@ -25,25 +26,24 @@ void finish_attempt(Context& context, const FinishedRow& row, bool commit, Resol
     context.tx.erase(intent_key(id, intent->prepare.stage));
   }
   intents.remove(id);
-  if (intents.set_finished(row)) context.tx.put(finished_key(id.request), encode_finished(row));
+  if (intents.set_finished(row)) context.tx.put(finished_key(id), encode_finished(row));
 }
 
-const ReplyRow* client_slot(const Context& context, const RequestId& request) {
+// True when the client's slot has an answer to this request, or to a later one.
+bool is_answered(const Context& context, const RequestId& request) {
   const Session* session = context.state.sessions.find(request.session);
-  if (session == nullptr || request.slot >= kSlotsPerSession) return nullptr;
-  return &session->slots[request.slot];
+  return session != nullptr && session->last_sequence(request.slot) >= request.sequence;
 }
 
 // The client's answer, in the slot of its request, unless its session is gone.
 void store_client_reply(Context& context, const Conclude& command) {
   const RequestId& request = command.id.request;
   Session* session = context.state.sessions.find(request.session);
-  if (session == nullptr || request.slot >= kSlotsPerSession) return;
+  if (session == nullptr) return;
   ReplyRow& last = session->slots[request.slot];
   if (last.sequence >= request.sequence) return;
-  last = {request.sequence, static_cast<int32_t>(command.error), command.reply};
-  context.tx.put(reply_key(request.session, request.slot),
-                 encode_reply_row(last.sequence, last.error, last.reply));
+  last = {request.sequence, static_cast<int32_t>(command.error), command.reply, command.slice};
+  context.tx.put(reply_key(request.session, request.slot), encode_reply_row(last));
 }
 }  // namespace
 
@@ -56,12 +56,13 @@ Result<PrepareReply> run(Context& context, Prepare& command) {
   }
   if (intents.is_finished(command.id)) return Errno{kNotLogged + ECANCELED};
   context.transaction = &command.id;
-  const auto vote = check_part(context, command);
+  auto vote = check_part(context, command);
   if (!vote) {
     context.out.needs_sync = false;
     if (vote.error() >= kNotLogged) return vote.failure();
     return Errno{kNotLogged + vote.error()};
   }
+  vote->volume = context.config.volume;
   context.tx.put(intent_key(command.id, command.stage),
                  encode_intent_row({encode(command), encode(*vote)}));
   intents.add({command, *vote});
@@ -86,9 +87,10 @@ Result<Empty> run(Context& context, Conclude& command) {
     context.unlogged = true;
     return Empty{};
   }
-  const RequestId& request = command.id.request;
-  const ReplyRow* slot = client_slot(context, request);
-  if (slot != nullptr && slot->sequence >= request.sequence) return Errno{kNotLogged + EALREADY};
+  // The client's slice went on to a volume that answers its retries now. (Not before the line above: an
+  // earlier copy of this very command may have come in time.)
+  if (!context.replaying && !context.owns(command.slice)) return Errno{kNotLogged + ECANCELED};
+  if (is_answered(context, command.id.request)) return Errno{kNotLogged + EALREADY};
   if (intents.is_finished(command.id)) return Errno{kNotLogged + ECANCELED};
   finish_attempt(context, {command.id, true}, command.commit, command.resolved);
   if (command.commit && !command.participants.empty()) {
@@ -118,8 +120,12 @@ Result<ResolveReply> run(Context& context, ResolveTransaction& command) {
     return ResolveReply{committed};
   }
   const FinishedRow row{command.id, false};
+  if (PAIRFS_MUTANT(abort_not_remembered)) {
+    context.unlogged = true;
+    return ResolveReply{false};
+  }
   intents.set_finished(row);
-  context.tx.put(finished_key(command.id.request), encode_finished(row));
+  context.tx.put(finished_key(command.id), encode_finished(row));
   return ResolveReply{false};
 }
 

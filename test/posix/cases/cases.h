@@ -28,5 +28,6 @@ void add_process_cases(CaseList& list);
 void add_two_mount_cases(CaseList& list);
 void add_more_io_cases(CaseList& list);
 void add_stress_cases(CaseList& list);
+void add_integrity_cases(CaseList& list);
 
 }  // namespace pairfs::posix

@@ -4,6 +4,8 @@
 // request again until it is answered.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <functional>
 #include <queue>
 #include <random>
@@ -22,16 +24,18 @@ class ClusterHarness {
   };
   static constexpr SessionId kFirstClient = 100;
 
-  ClusterHarness(uint16_t volumes, int clients, uint64_t seed, Faults faults)
+  // Each volume has 100 slices, the last one 1000; `empty` more volumes have none yet.
+  ClusterHarness(uint16_t volumes, int clients, uint64_t seed, Faults faults, uint16_t empty = 0)
       : random_(seed), faults_(faults) {
     for (uint16_t i = 0; i < volumes; ++i)
       map_.slices.push_back({static_cast<Slice>(i * 100), i + 1 == volumes ? 1000U : 100U,
                              {static_cast<uint16_t>(i + 1), 0}});
-    for (uint16_t i = 0; i < volumes; ++i) {
+    for (uint16_t i = 0; i < volumes + empty; ++i) {
       auto& node = nodes_.emplace_back(std::make_unique<Node>());
-      node->volume = std::make_unique<VolumeHarness>(map_, map_.slices[i].volume);
+      const VolumeId id{static_cast<uint16_t>(i + 1), 0};
+      node->volume = std::make_unique<VolumeHarness>(map_, id);
       node->volume->config.session_timeout = std::chrono::hours(1000);
-      for (int c = 0; c < clients; ++c)
+      for (int c = 0; i < volumes && c < clients; ++c)
         open_session(*node->volume, map_.slices[i].first, kFirstClient + static_cast<uint64_t>(c));
       renew_coordinator(*node);
     }
@@ -88,20 +92,67 @@ class ClusterHarness {
     ++node.volume->config.epoch;
     node.volume->now = now_;
     node.volume->check_replay(true);
+    const auto owned = node.volume->executor->owned_slices();
     for (const auto& session : node.volume->executor->sessions())
-      node.volume->send(DeclareOpens{.slice = map_.slices[index].first}, session.id);
+      if (!owned.empty()) node.volume->send(DeclareOpens{.slice = owned.front()}, session.id);
     node.volume->run_follow_ups();
     renew_coordinator(node);
   }
   VolumeHarness& volume(size_t index) { return *nodes_[index]->volume; }
   size_t volumes() const { return nodes_.size(); }
   size_t index_of(Slice slice) const { return map_.volume_of(slice).pair - 1U; }
+  size_t index_of(const CommandInput& input) const {
+    return input.volume != VolumeId{} ? input.volume.pair - 1U : index_of(input.slice);
+  }
+  // Begins to move a slice to another volume.
+  void give(Slice slice, size_t to) {
+    const size_t from = index_of(slice);
+    nodes_[from]->volume->executor->give_slice(slice, {static_cast<uint16_t>(to + 1), 0});
+    run_slices(from, nodes_[from]->life);
+  }
+  size_t moving() const {
+    size_t count = 0;
+    for (const auto& node : nodes_) count += node->volume->executor->slice_progress().moving;
+    return count;
+  }
+  uint64_t moved() const {
+    uint64_t count = 0;
+    for (const auto& node : nodes_) count += node->volume->executor->slice_progress().moved;
+    return count;
+  }
+  // How many volumes say that they have the slice.
+  size_t owners(Slice slice) const {
+    size_t count = 0;
+    for (const auto& node : nodes_) count += node->volume->executor->owns(slice) ? 1 : 0;
+    return count;
+  }
   bool has_open_transactions() {
     for (auto& node : nodes_) {
       const auto open = node->volume->executor->open_transactions();
       if (!open.held.empty() || !open.decided.empty() || !node->coordinator->idle()) return true;
     }
     return false;
+  }
+  // For a failure's message: what is open where.
+  std::string describe() const {
+    std::string text;
+    for (const auto& node : nodes_) {
+      const auto open = node->volume->executor->open_transactions();
+      const auto slices = node->volume->executor->slice_progress();
+      text += fmt::format("volume {}: {} moves, coordinator {}, waiting {}\n",
+                          to_string(node->volume->config.volume), slices.moving,
+                          node->coordinator->idle() ? "idle" : "busy", node->waiting.size());
+      for (const auto& id : open.held)
+        text += fmt::format("  held: session {} sequence {} coordinator {} epoch {} attempt {}\n",
+                            id.request.session, id.request.sequence, to_string(id.coordinator),
+                            id.epoch, id.attempt);
+      for (const auto& decided : open.decided)
+        text += fmt::format("  decided: session {} sequence {}\n", decided.id.request.session,
+                            decided.id.request.sequence);
+      for (const auto& [request, done] : node->waiting)
+        text += fmt::format("  waits: session {} sequence {}\n", request.session, request.sequence);
+    }
+    return text;
   }
 
  private:
@@ -110,6 +161,7 @@ class ClusterHarness {
     std::unique_ptr<TransactionCoordinator> coordinator;
     std::map<RequestId, Done> waiting;
     uint64_t life = 0;
+    uint64_t slices_seen = 0;
   };
   struct Event {
     Instant at;
@@ -147,19 +199,27 @@ class ClusterHarness {
   void try_call(const std::shared_ptr<Call>& call) {
     if (call->finished) return;
     const auto on_outcome = [this, call](ReplyStatus status, int error, const Bytes& reply) {
-      if (call->finished || status == ReplyStatus::kBusy) return;
+      if (call->finished || status == ReplyStatus::kBusy || status == ReplyStatus::kNotExecutor)
+        return;
       REQUIRE(status == ReplyStatus::kOutcome);
       call->finished = true;
       call->done(error, reply);
     };
-    over_network([this, call, on_outcome] { execute(index_of(call->input.slice), call->input,
-                                                    on_outcome); });
+    over_network([this, call, on_outcome] {
+      follow_slices();
+      execute(index_of(call->input), call->input, on_outcome);
+    });
     at(now_ + std::chrono::milliseconds(20 + below(30)), [this, call] { try_call(call); });
   }
 
   void execute(size_t index, const CommandInput& input, const OnOutcome& on_outcome) {
     Node& node = *nodes_[index];
     node.volume->now = now_;
+    if (input.op == ResolveTransaction::kOp &&
+        node.coordinator->is_active(decode<ResolveTransaction>(input.body.view())->id)) {
+      over_network([on_outcome] { on_outcome(ReplyStatus::kBusy, 0, {}); });
+      return;
+    }
     const Executed out = node.volume->execute(input);
     if (out.cross_volume) {
       node.waiting[input.request] = [on_outcome](int error, const Bytes& reply) {
@@ -181,7 +241,7 @@ class ClusterHarness {
     const uint64_t life = node.life;
     for (const auto& out : effects.send) {
       over_network([this, index, life, out] {
-        execute(index_of(out.input.slice), out.input,
+        execute(index_of(out.input), out.input,
                 [this, index, life, tag = out.tag](ReplyStatus status, int error,
                                                    const Bytes& reply) {
                   Node& self = *nodes_[index];
@@ -199,7 +259,7 @@ class ClusterHarness {
         continue;
       }
       if (waiting == node.waiting.end()) continue;
-      if (again.status != ReplyStatus::kOutcome) {
+      if (again.status != ReplyStatus::kOutcome || again.waiting) {
         node.waiting.erase(waiting);  // the client asks again
         continue;
       }
@@ -211,6 +271,54 @@ class ClusterHarness {
       at(effects.wake_at, [this, index, life] { tick(index, life); });
   }
 
+  // The map follows the volumes.
+  void follow_slices() {
+    for (size_t index = 0; index < nodes_.size(); ++index) {
+      Node& node = *nodes_[index];
+      const uint64_t version = node.volume->executor->slices_version() + node.life * 1'000'000;
+      if (std::exchange(node.slices_seen, version) == version) continue;
+      const auto owned = node.volume->executor->owned_slices();
+      for (const Slice slice : owned)
+        map_.assign(slice, {static_cast<uint16_t>(index + 1), 0});
+      // Clients see that their slices moved, and say what they hold open: nothing, here.
+      for (const auto& session : node.volume->executor->sessions())
+        if (!owned.empty()) node.volume->send(DeclareOpens{.slice = owned.front()}, session.id);
+      node.volume->run_follow_ups();
+      for (auto& other : nodes_) {
+        other->coordinator->set_map(map_);
+        other->volume->executor->set_cluster(map_, {});
+      }
+    }
+  }
+
+  void run_slices(size_t index, uint64_t life) {
+    Node& node = *nodes_[index];
+    if (node.life != life) return;
+    node.volume->now = now_;
+    const SliceEffects effects = node.volume->executor->step_slices(now_);
+    for (const auto& out : effects.send)
+      over_network([this, index, life, out] {
+        execute(index_of(out.input), out.input,
+                [this, index, life, tag = out.tag](ReplyStatus status, int error,
+                                                   const Bytes& reply) {
+                  if (nodes_[index]->life != life) return;
+                  nodes_[index]->volume->executor->slice_answered(tag, status, error, reply, now_);
+                  run_slices(index, life);
+                });
+      });
+    for (const auto& fetch : effects.fetch) {
+      const auto data = fetch.plan->run();
+      at(now_ + std::chrono::microseconds(100), [this, index, life, tag = fetch.tag, data] {
+        if (nodes_[index]->life != life) return;
+        nodes_[index]->volume->executor->slice_fetched(tag, data, now_);
+        run_slices(index, life);
+      });
+    }
+    if (effects.wake_at != Instant::max())
+      at(std::max(effects.wake_at, now_ + std::chrono::microseconds(10)),
+         [this, index, life] { run_slices(index, life); });
+  }
+
   void tick(size_t index, uint64_t life) {
     Node& node = *nodes_[index];
     if (node.life != life) return;
@@ -220,6 +328,8 @@ class ClusterHarness {
   void tick_often(size_t index, uint64_t life) {
     if (nodes_[index]->life != life) return;
     tick(index, life);
+    run_slices(index, life);
+    follow_slices();
     at(now_ + std::chrono::milliseconds(200), [this, index, life] { tick_often(index, life); });
   }
 

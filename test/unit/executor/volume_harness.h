@@ -57,13 +57,15 @@ class VolumeHarness {
     config.map = std::move(map);
     store = open_memory_store(disk, 1, {});
     executor = make_executor(config, *store);
-    executor->format(++sequence, wall);
+    slices = config.map.slices_of(volume);
+    executor->format(++sequence, wall, slices);
     executor->begin_serving(now);
-    open_session(kClient);
+    if (!slices.empty()) open_session(kClient);
   }
 
   void open_session(SessionId session) {
-    REQUIRE(send(OpenSession{.host = "host", .mount = "/mnt"}, session).error == 0);
+    const OpenSession open{.slice = slices.front(), .host = "host", .mount = "/mnt"};
+    REQUIRE(send(open, session).error == 0);
   }
 
   Executed execute(const CommandInput& input) {
@@ -81,7 +83,7 @@ class VolumeHarness {
   template <class C>
   CommandInput input_of(const C& command, const RequestId& request, BytesView bulk = {}) {
     return {C::kOp, request, slice_of(command), SharedBytes::from(encode(command)),
-            SharedBytes::from(Bytes(bulk))};
+            SharedBytes::from(Bytes(bulk)), volume_of(command)};
   }
 
   template <class C>
@@ -128,7 +130,7 @@ class VolumeHarness {
     auto other_disk = std::make_unique<MemoryDisk>();
     auto other_store = open_memory_store(*other_disk, 1, {});
     auto other = make_executor(config, *other_store);
-    other->format(1, format_time);
+    other->format(1, format_time, slices);
     for (const LogRecord& record : log) {
       const Executed out = other->replay(record.input, record.sequence);
       CHECK(out.status == ReplyStatus::kOutcome);
@@ -145,6 +147,7 @@ class VolumeHarness {
   MemoryDisk disk;
   std::vector<std::unique_ptr<MemoryDisk>> spare_disks;
   ExecutorConfig config;
+  std::vector<Slice> slices;  // from the start
   std::unique_ptr<VolumeStore> store;
   std::unique_ptr<Executor> executor;
   Sequence sequence = 0;
