@@ -21,7 +21,7 @@ constexpr uint64_t kBlock = 4096, kMiB = 1 << 20;
 
 long must(long result, const std::string& what) {
   if (result >= 0) return result;
-  std::fprintf(stderr, "pairfs-load: %s: %s\n", what.c_str(), std::strerror(errno));
+  std::fprintf(stderr, "%s: %s\n", what.c_str(), std::strerror(errno));
   std::_Exit(1);
 }
 

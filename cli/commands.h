@@ -15,6 +15,7 @@ void add_mount(CLI::App& app, int& exit_code);
 void add_umount(CLI::App& app, int& exit_code);
 void add_status(CLI::App& app, int& exit_code);
 void add_selftest(CLI::App& app, int& exit_code);
+void add_bench(CLI::App& app, int& exit_code);
 void add_sync(CLI::App& app, int& exit_code);
 void add_takeover(CLI::App& app, int& exit_code);
 void add_giveback(CLI::App& app, int& exit_code);

@@ -1,24 +1,6 @@
 // pairfs: the one command that people type. What it can do is in commands.h.
-#include <unistd.h>
-
-#include <cstdio>
-
 #include "cli/commands.h"
 #include "common/logging.h"
-
-namespace pairfs::cli {
-
-int report(const Problem& problem) {
-  fmt::print(stderr, "pairfs: {}\n", problem.sentence);
-  return problem.exit_code;
-}
-
-void say(const std::string& line) {
-  fmt::print("{}\n", line);
-  std::fflush(stdout);
-}
-
-}  // namespace pairfs::cli
 
 int main(int argc, char** argv) {
   using namespace pairfs::cli;
@@ -36,6 +18,7 @@ int main(int argc, char** argv) {
   add_mount(app, exit_code);
   add_umount(app, exit_code);
   add_status(app, exit_code);
+  add_bench(app, exit_code);
   add_sync(app, exit_code);
   add_takeover(app, exit_code);
   add_giveback(app, exit_code);
