@@ -7,7 +7,6 @@
 #include "cli/ask.h"
 #include "cli/commands.h"
 #include "cli/endpoints.h"
-#include "cli/experimental.h"
 #include "cli/local_daemons.h"
 #include "cli/map_change.h"
 #include "cli/rebalance.h"
@@ -216,10 +215,7 @@ void add_pair(CLI::App& app, int& exit_code) {
                  "  pairfs pair add --local\n"
                  "  pairfs pair add --node tcp://n1:7400,tcp://n1:7401 --node tcp://n2:7400,tcp://n2:7401"
                  " \\\n      --element /disks/0 --element /disks/1");
-  adding->callback([=, &exit_code] {
-    const Trouble refusal = refuse_moving_slices();
-    exit_code = refusal ? report(*refusal) : add(*wish);
-  });
+  adding->callback([=, &exit_code] { exit_code = add(*wish); });
 
   auto* draining = group->add_subcommand("drain", "Move all that a pair has to the others");
   add_pair_option(*draining, *wish);
@@ -227,10 +223,7 @@ void add_pair(CLI::App& app, int& exit_code) {
   draining->add_flag("--undo", wish->undo, "Let it have its share again");
   draining->add_option("--timeout", wish->timeout_seconds, "Give up waiting after this many seconds");
   draining->footer("Clients go on meanwhile.\n\nExample:\n  pairfs pair drain 2 --wait");
-  draining->callback([=, &exit_code] {
-    const Trouble refusal = refuse_moving_slices();
-    exit_code = refusal ? report(*refusal) : drain(*wish);
-  });
+  draining->callback([=, &exit_code] { exit_code = drain(*wish); });
 
   auto* removing = group->add_subcommand("remove", "Remove a pair that was drained");
   add_pair_option(*removing, *wish);

@@ -1,5 +1,4 @@
 // pairfs rebalance: gives every volume its share of the slices, while clients go on.
-#include "cli/experimental.h"
 #include "cli/rebalance.h"
 
 #include <algorithm>
@@ -150,10 +149,7 @@ void add_rebalance(CLI::App& app, int& exit_code) {
     return command;
   };
   auto* start = add("start", "Begin, or go on",
-                    [](const Wish& w) {
-                      const Trouble refusal = refuse_moving_slices();
-                      return refusal ? report(*refusal) : set(w, ClusterPolicy::kRunning);
-                    });
+                    [](const Wish& w) { return set(w, ClusterPolicy::kRunning); });
   start->add_flag("--wait", wish->wait, "Wait until it is done, and show how far it is");
   start->add_option("--timeout", wish->timeout_seconds, "Give up waiting after this many seconds");
   auto* shown = add("status", "Show how far it is", status);

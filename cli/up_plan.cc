@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 
-#include "cli/experimental.h"
 #include "cli/local_daemons.h"
 #include "cli/mount_point.h"
 
@@ -16,10 +15,6 @@ Trouble check_fits(const UpRequest& request, const Cluster& cluster) {
   const ClusterPlan& plan = request.plan;
   const size_t pairs = cluster.nodes.size() / 2;
   const std::string directory = cluster.directory.string();
-  if (request.gave_pairs && plan.pairs > pairs)
-    if (Trouble refusal = refuse_moving_slices())
-      return refused("the cluster in {} has {} pairs, and --pairs {} would add some: {}", directory, pairs,
-                     plan.pairs, refusal->sentence);
   if (request.gave_pairs && plan.pairs < pairs)
     return refused("the cluster in {} has {} pairs already, so --pairs {} does not fit; pairfs pair"
                    " drain and pairfs pair remove make it smaller", directory, pairs, plan.pairs);

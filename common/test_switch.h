@@ -29,7 +29,14 @@
   X(reply_cache_dropped) X(retry_executed) X(lower_sequence_executed)                           \
   X(unknown_session_executed) X(new_id_on_retry) X(opens_not_declared) X(prepare_ignores_locks) \
   X(decide_before_concluded) X(abort_not_remembered) X(forget_unconfirmed)                      \
-  X(read_under_intent)
+  X(read_under_intent) X(vote_unsynced) X(decision_unsynced) X(part_unsynced)                   \
+  X(concluded_without_slice) X(answered_and_concluded) X(participant_forgotten)                 \
+  X(walk_ignores_walks) X(walk_ends_at_volume) X(rename_ignores_walks) X(pinned_removed)        \
+  X(half_way_is_safe) X(move_under_intent) X(move_under_walk) X(still_slice_changed)            \
+  X(changes_not_copied) X(counter_left_behind) X(replies_left_behind) X(given_and_forgotten)    \
+  X(cleared_before_opened) X(old_copy_kept) X(older_move_received) X(part_received_twice)       \
+  X(taken_unsynced) X(given_unsynced) X(opened_unsynced) X(opened_when_taken)                   \
+  X(given_and_kept) X(given_unsealed) X(numbers_kept) X(orphans_forgotten)
 
 #define PAIRFS_REACHED_POINTS(X)                                                              \
   X(p1_other_life_refused) X(p1_higher_epoch_seen) X(p2_ack_waits) X(p3_read_waits)           \

@@ -123,8 +123,9 @@ void ClientCore::declare_if_due(VolumeId volume, Instant now) {
   channel.declare_sent = true;
   DeclareOpens declare;
   declare.slice = slice_of_volume(volume).value_or(0);
-  const auto here = [&](InodeRef inode) { return map_->volume_of(inode.slice()) == volume; };
-  for (const auto& [inode, count] : opens_.list(here)) {
+  // All, not only what the map puts there: a slice may have come to the volume since, or this very
+  // message may go to a volume that its slice has moved to. Who is asked takes what it has.
+  for (const auto& [inode, count] : opens_.list([](InodeRef) { return true; })) {
     declare.inodes.push_back(inode);
     declare.counts.push_back(count);
   }

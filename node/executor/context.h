@@ -73,6 +73,12 @@ struct Context {
     if (!replaying && !deciding && state.intents.is_locked(key, transaction)) return Errno{kHeld};
     return success();
   }
+  // kHeld when the inode's slice stands still to be given away: what would change there now could miss
+  // the copy. Commands name one slice that is looked at before; this is for the others they touch.
+  Status check_not_still(Slice slice) const {
+    if (!replaying && !deciding && state.slices.is_frozen(slice)) return Errno{kHeld};
+    return success();
+  }
   Status check_not_pinned(const Inode& directory) const {
     if (!replaying && state.intents.is_pinned(directory.id, transaction)) return Errno{kHeld};
     return success();

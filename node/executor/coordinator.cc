@@ -115,7 +115,8 @@ void TransactionCoordinator::on_prepared(Transaction& transaction, const Command
   }
   const auto vote = event.error == 0 ? decode<PrepareReply>(event.reply) : std::nullopt;
   auto& participants = transaction.participants;
-  if (vote && vote->volume != config_.volume &&
+  const bool told = participants.empty() || !PAIRFS_MUTANT(participant_forgotten);
+  if (vote && vote->volume != config_.volume && told &&
       std::find(participants.begin(), participants.end(), vote->volume) == participants.end())
     participants.push_back(vote->volume);
   if (event.status != ReplyStatus::kOutcome || (event.error == 0 && !vote))

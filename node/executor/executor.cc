@@ -148,7 +148,7 @@ class VolumeExecutor final : public Executor {
       if (slot == session->slots.end()) return ReplyStatus::kOutcome;
       const ReplyRow& last = slot->second;
       if (request.sequence > last.sequence) return ReplyStatus::kOutcome;
-      if (request.sequence < last.sequence) {
+      if (request.sequence < last.sequence || last.number_only()) {
         PAIRFS_REACHED(stale_slot_dropped);
         return PAIRFS_MUTANT(lower_sequence_executed) ? ReplyStatus::kOutcome : ReplyStatus::kBusy;
       }
@@ -268,7 +268,6 @@ void VolumeExecutor::load() {
   state_.handles.keep_only(here);
   state_.cluster = config_.map;
   state_.policy = config_.policy;
-  givers_.load();
 }
 
 void VolumeExecutor::format(Sequence sequence, Timestamp now, const std::vector<Slice>& slices) {
@@ -298,6 +297,7 @@ void VolumeExecutor::begin_serving(Instant now) {
     session.declared = false;
   }
   state_.pending_atimes.clear();
+  givers_.load();
   update_all_declared(state_);
 }
 

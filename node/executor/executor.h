@@ -60,7 +60,8 @@ struct ExecutorConfig {
   bool transactions = false;
 };
 
-// How full a volume is, 0 to 1: what the placement of new directories goes by.
+// How full a volume is, 0 to 1, or more when it does not answer: what the placement of new directories
+// goes by.
 struct VolumeUse {
   VolumeId volume;
   double used_fraction = 0;

@@ -78,6 +78,9 @@ void HandleTable::add_orphan(uint64_t inode_id, Instant not_before) {
 
 void HandleTable::keep_only(const std::function<bool(uint64_t inode_id)>& here) {
   std::erase_if(orphans_, [&](uint64_t inode_id) { return !here(inode_id); });
+  std::erase_if(holders_, [&](const auto& item) { return !here(item.first); });
+  for (auto& [session, counts] : by_session_)
+    std::erase_if(counts, [&](const auto& item) { return !here(item.first); });
 }
 
 void HandleTable::set_all_declared(bool declared) {

@@ -35,7 +35,7 @@ class HandleTable {
   void remove_orphan(uint64_t inode_id) { orphans_.erase(inode_id); }
   bool is_orphan(uint64_t inode_id) const { return orphans_.contains(inode_id); }
   size_t orphans() const { return orphans_.size(); }
-  // Forgets the orphans that are not `here`.
+  // Forgets the orphans and handles of inodes that are not `here`.
   void keep_only(const std::function<bool(uint64_t inode_id)>& here);
   // Looks at all orphans again: may some be freed?
   void reconsider() { maybe_free_.assign(orphans_.begin(), orphans_.end()); }

@@ -1,5 +1,6 @@
 #include "node/executor/inodes.h"
 
+#include "common/test_switch.h"
 #include "node/executor/row_codec.h"
 
 namespace pairfs {
@@ -24,6 +25,7 @@ Status admit(Context& context, Resolved& resolved, uint64_t bytes) {
 
 Result<Inode> load_inode(const Context& context, const InodeRef& ref) {
   if (!context.owns(ref)) return Errno{EXDEV};
+  if (!PAIRFS_MUTANT(still_slice_changed)) PAIRFS_TRY(context.check_not_still(ref.slice()));
   const Bytes key = inode_key(ref.id);
   PAIRFS_TRY(context.check_free(key));
   const auto value = context.tx.get(key);

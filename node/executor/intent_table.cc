@@ -127,6 +127,9 @@ std::vector<TransactionId> IntentTable::attempts() const {
 }
 
 bool IntentTable::touches(Slice slice) const {
+  if (PAIRFS_MUTANT(move_under_intent)) return false;
+  // A way up passes slices that no intent names.
+  if (frozen_by_ && !PAIRFS_MUTANT(move_under_walk)) return true;
   for (const auto& [key, intent] : intents_)
     if (intent.prepare.slice == slice) return true;
   return false;

@@ -55,7 +55,7 @@ class IntentTable {
 
   // Attempts that hold something here.
   std::vector<TransactionId> attempts() const;
-  // True when some attempt holds something of the slice.
+  // True when some attempt holds something of the slice, or may rely on where its directories are.
   bool touches(Slice slice) const;
 
  private:

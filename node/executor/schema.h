@@ -116,6 +116,10 @@ struct ReplyRow {
   int32_t error = 0;
   Bytes reply;
   Slice slice = 0;  // that the command was for: the answer moves with it
+  // For `error`: a number that came along with another slice, so that a late copy of an older request
+  // is not executed; the answer itself is with its own slice.
+  static constexpr int32_t kNumberOnly = -1;
+  bool number_only() const { return error == kNumberOnly; }
 };
 Bytes encode_reply_row(const ReplyRow& row);
 std::optional<ReplyRow> decode_reply_row(BytesView value);

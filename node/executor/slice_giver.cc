@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "common/codec.h"
+#include "common/ensure.h"
+#include "common/test_switch.h"
 #include "node/executor/row_codec.h"
 
 namespace pairfs {
@@ -24,9 +26,11 @@ constexpr Duration kBeginAgain = std::chrono::seconds(1);
 }  // namespace
 
 void SliceGivers::load() {
+  givers_.clear();
+  to_clear_.clear();
   for (const auto& [slice, row] : state_.slices.rows()) {
     if (row.state == SliceStateRow::kGone) to_clear_.push_back(slice);
-    if (row.state != SliceStateRow::kGiven) continue;
+    if (row.state != SliceStateRow::kGiven || PAIRFS_MUTANT(given_and_forgotten)) continue;
     Giver& giver = givers_[slice];
     giver.slice = slice;
     giver.to = row.other;
@@ -50,6 +54,8 @@ void SliceGivers::start_copy(Giver& giver) {
   giver.move = {config_.volume, config_.epoch, make_move_number(version + 1, next_move_++)};
   giver.phase = Phase::kCopying;
   giver.prefixes = slice_prefixes(giver.slice);
+  if (PAIRFS_MUTANT(counter_left_behind))
+    std::erase(giver.prefixes, slice_counter_key(giver.slice));
   giver.from.clear();
   giver.data.clear();
   giver.changed_rows.clear();
@@ -60,17 +66,21 @@ void SliceGivers::start_copy(Giver& giver) {
 }
 
 void SliceGivers::note_changes(const Changes& changes) {
-  if (givers_.empty()) return;
+  if (givers_.empty() || PAIRFS_MUTANT(changes_not_copied)) return;
   const auto giver_of = [&](std::optional<Slice> slice) -> Giver* {
     const auto found = slice ? givers_.find(*slice) : givers_.end();
     return found == givers_.end() || found->second.phase > Phase::kTaking ? nullptr
                                                                           : &found->second;
   };
   for (const Changes::Row& row : changes.rows)
-    if (Giver* giver = giver_of(slice_of_key(row.key))) giver->changed_rows.insert(row.key);
+    if (Giver* giver = giver_of(slice_of_key(row.key))) {
+      ENSURE(giver->phase == Phase::kCopying, "slice {} changes after it was sealed", giver->slice);
+      giver->changed_rows.insert(row.key);
+    }
   for (const Changes::Data& data : changes.data) {
     Giver* giver = giver_of(InodeRef{data.inode_id}.slice());
     if (giver == nullptr) continue;
+    ENSURE(giver->phase == Phase::kCopying, "slice {} changes after it was sealed", giver->slice);
     const bool all = data.what == Changes::Data::What::kDrop;
     const uint64_t begin = all ? 0 : data.offset_bytes;
     if (all || data.length_bytes > Changes::kToEnd - begin || data.length_bytes > (1 << 30)) {
@@ -168,7 +178,7 @@ void SliceGivers::copy(Giver& giver, Instant now) {
   if (!giver.still && (few || giver.rounds >= kRoundsMax)) {
     giver.still = true;
     giver.still_since = now;
-    state_.slices.freeze(giver.slice, SliceTable::Still::kFrozen);
+    state_.slices.freeze(giver.slice);
   }
   if (!giver.changed_rows.empty() || !giver.changed_chunks.empty() ||
       !giver.changed_tails.empty()) {
@@ -271,7 +281,7 @@ void SliceGivers::take_changes(Giver& giver, ReceiveSlice& part) {
 
 // Everything is at the target; nothing changes here any more.
 void SliceGivers::seal(Giver& giver, Instant now) {
-  state_.slices.freeze(giver.slice, SliceTable::Still::kSealed);
+  state_.slices.seal(giver.slice, giver.move);
   giver.phase = Phase::kTaking;
   TakeSlice take{.volume = giver.to,
                  .move = giver.move,
@@ -281,8 +291,12 @@ void SliceGivers::seal(Giver& giver, Instant now) {
   for (const auto& [id, session] : state_.sessions.live()) {
     take.sessions.push_back({id, encode_session(session.row)});
     for (const auto& [slot, reply] : session.slots)
-      if (reply.sequence != 0 && reply.slice == giver.slice)
-        take.replies.push_back({id, slot, encode_reply_row(reply)});
+      if (reply.sequence != 0 && !PAIRFS_MUTANT(replies_left_behind))
+        take.replies.push_back(
+            {id, slot,
+             encode_reply_row(reply.slice == giver.slice
+                                  ? reply
+                                  : ReplyRow{reply.sequence, ReplyRow::kNumberOnly, {}, reply.slice})});
   }
   send(giver, take, now);
 }
@@ -365,7 +379,9 @@ void SliceGivers::answered(uint64_t tag, ReplyStatus status, int error, const By
     case Phase::kTaking:
       giver.phase = Phase::kGiving;
       return send(giver, GiveSlice{config_.volume, giver.move, giver.slice, giver.to}, now);
-    case Phase::kGiving: giver.phase = Phase::kOpening; return;
+    case Phase::kGiving:
+      giver.phase = PAIRFS_MUTANT(cleared_before_opened) ? Phase::kClearing : Phase::kOpening;
+      return;
     case Phase::kOpening:
       if (giver.still)
         progress_.longest_freeze = std::max(progress_.longest_freeze, now - giver.still_since);

@@ -24,7 +24,8 @@ class SliceGivers {
 
   SliceGivers(const ExecutorConfig& config, const VolumeStore& store, VolumeState& state)
       : config_(config), store_(store), state_(state) {}
-  // What an earlier executor gave, and whose targets may not know yet.
+  // What an earlier executor gave, and whose targets may not know yet: when this one begins to serve,
+  // as the log that it replayed may have given more than the rows it began with.
   void load();
 
   void begin(Slice slice, VolumeId to);

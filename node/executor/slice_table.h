@@ -3,6 +3,7 @@
 #pragma once
 
 #include <bitset>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -26,20 +27,29 @@ class SliceTable {
   uint64_t version() const { return version_; }
 
   // Nothing new begins on a frozen slice; transactions that have begun may end there. Nothing at all
-  // changes in a sealed one.
-  enum class Still : uint8_t { kFrozen, kSealed };
-  void freeze(Slice slice, Still how) { still_[slice] = how; }
+  // changes in one that is sealed for a move.
+  void freeze(Slice slice) { still_[slice].reset(); }
+  void seal(Slice slice, const SliceMoveId& move) { still_[slice] = move; }
   void thaw(Slice slice) { still_.erase(slice); }
   bool is_frozen(Slice slice) const { return !still_.empty() && still_.contains(slice); }
   bool is_sealed(Slice slice) const {
     const auto found = still_.find(slice);
-    return found != still_.end() && found->second == Still::kSealed;
+    return found != still_.end() && found->second;
+  }
+  bool is_sealed_for(Slice slice, const SliceMoveId& move) const {
+    const auto found = still_.find(slice);
+    return found != still_.end() && found->second == move;
+  }
+  bool any_sealed() const {
+    for (const auto& [slice, move] : still_)
+      if (move) return true;
+    return false;
   }
 
  private:
   std::bitset<65536> owned_;
   std::unordered_map<Slice, SliceStateRow> rows_;
-  std::unordered_map<Slice, Still> still_;
+  std::unordered_map<Slice, std::optional<SliceMoveId>> still_;
   uint64_t version_ = 1;
 };
 

@@ -43,6 +43,7 @@ Result<EntryReply> run(Context& context, MakeDirectory& command) {
     context.out.reply = encode(part_to_make(made, slice));
     return Errno{kCrossVolume};
   }
+  PAIRFS_TRY(context.check_not_still(slice));
   PAIRFS_ASSIGN(const Inode inode, make_inode(context, parent, node, slice));
   store_inode(context, inode);
   add_entry(context, parent, command.name, inode.ref(), S_IFDIR);

@@ -65,9 +65,10 @@ Result<OpenInodesReply> run(Context& context, DeclareOpens& command) {
   std::unordered_map<uint64_t, uint32_t> counts;
   for (size_t i = 0; i < command.inodes.size(); ++i) {
     const InodeRef& ref = command.inodes[i];
+    // Sessions name all that they have open anywhere, as they may not know yet what came here.
+    if (!context.owns(ref)) continue;
     const auto inode = load_inode(context, ref);
-    // EXDEV: its slice has moved on, which the session does not know yet.
-    if (!inode && inode.error() != kHeld && inode.error() != EXDEV) {
+    if (!inode && inode.error() != kHeld) {
       reply.unknown.push_back(ref);
       continue;
     }

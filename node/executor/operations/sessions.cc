@@ -9,6 +9,12 @@
 namespace pairfs {
 
 namespace {
+// While a sealed slice is on its way the target has been told of the session and of its locks.
+Status check_nothing_sealed(const Context& context) {
+  if (!context.replaying && context.state.slices.any_sealed()) return Errno{kHeld};
+  return success();
+}
+
 void end_session(Context& context, SessionId id) {
   VolumeState& state = context.state;
   Transaction& tx = context.tx;
@@ -44,6 +50,7 @@ Result<Empty> run(Context& context, OpenSession& command) {
 }
 
 Result<Empty> run(Context& context, CloseSession&) {
+  PAIRFS_TRY(check_nothing_sealed(context));
   end_session(context, context.input.request.session);
   return Empty{};
 }
@@ -53,6 +60,7 @@ Result<Empty> run(Context& context, ExpireSession& command) {
   if (session == nullptr) return Errno{kNotLogged};
   if (!context.replaying && context.now - session->heard < context.config.session_timeout)
     return Errno{kNotLogged};
+  PAIRFS_TRY(check_nothing_sealed(context));
   end_session(context, command.session);
   return Empty{};
 }

@@ -7,6 +7,7 @@
 //   anew; after it, the source never answers for the slice again unless it comes back by a move.
 // * The target serves when the source has told it of the commit (OpenSlice), which the source
 //   repeats until it is confirmed, also after a takeover.
+#include "common/test_switch.h"
 #include "node/executor/operations/declared.h"
 #include "node/executor/operations/operations.h"
 #include "node/executor/row_codec.h"
@@ -45,10 +46,13 @@ CountReply parts_reply(uint32_t parts) { return CountReply{.count = parts}; }
 // True when `move` may begin, or begin again, on a volume where the slice is as `row` says.
 bool may_begin(const SliceStateRow* row, const SliceMoveId& move) {
   if (row == nullptr) return true;
-  if (row->state == SliceStateRow::kOwned || row->state == SliceStateRow::kGiven) return false;
+  if (row->state == SliceStateRow::kOwned) return false;
+  if (PAIRFS_MUTANT(older_move_received)) return true;
+  // Who gives it has it, so whoever it was given to here has opened it, said so or not.
   if (slice_version(row->move) != slice_version(move))
     return slice_version(row->move) < slice_version(move);
-  return row->state != SliceStateRow::kGone && row->move < move;
+  const bool went = row->state == SliceStateRow::kGiven || row->state == SliceStateRow::kGone;
+  return !went && row->move < move;
 }
 
 Status put_part(Context& context, const ReceiveSlice& command) {
@@ -91,7 +95,11 @@ void take_sessions(Context& context, const TakeSlice& command) {
   for (const SliceReply& taken : command.replies) {
     Session* session = sessions.find(taken.session);
     auto row = decode_reply_row(taken.row);
-    if (!row || session == nullptr || session->last_sequence(taken.slot) >= row->sequence) continue;
+    if (!row || session == nullptr) continue;
+    const auto last = session->slots.find(taken.slot);
+    if (last != session->slots.end() && last->second.sequence >= row->sequence &&
+        !(last->second.sequence == row->sequence && last->second.number_only()))
+      continue;
     context.tx.put(reply_key(taken.session, taken.slot), taken.row);
     session->slots[taken.slot] = std::move(*row);
   }
@@ -109,26 +117,29 @@ Result<CountReply> run(Context& context, ReceiveSlice& command) {
   SliceStateRow next{.state = SliceStateRow::kReceiving, .move = command.move};
   if (known) {
     next = *row;
-    if (row->state != SliceStateRow::kReceiving || command.part != row->parts) {
+    const bool next_part = command.part == row->parts ||
+                           (PAIRFS_MUTANT(part_received_twice) && command.part < row->parts);
+    if (row->state != SliceStateRow::kReceiving || !next_part) {
       context.unlogged = true;  // had it before, or an earlier one is missing
       return parts_reply(row->parts);
     }
   } else if (command.part != 0 || !may_begin(row, command.move)) {
     return Errno{kNotLogged + ESTALE};
   }
-  if (command.part == 0 && clear_some(context, command.moving) == kClearRowsMax) {
+  if (command.part == 0 && !PAIRFS_MUTANT(old_copy_kept) &&
+      clear_some(context, command.moving) == kClearRowsMax) {
     slices.set(context.tx, command.moving, next);
     return parts_reply(0);
   }
   PAIRFS_TRY(put_part(context, command));
-  ++next.parts;
+  if (command.part == next.parts) ++next.parts;
   slices.set(context.tx, command.moving, next);
   return parts_reply(next.parts);
 }
 
 Result<Empty> run(Context& context, TakeSlice& command) {
   VolumeState& state = context.state;
-  context.out.needs_sync = true;
+  context.out.needs_sync = !PAIRFS_MUTANT(taken_unsynced);
   const SliceStateRow* row = state.slices.find(command.moving);
   if (row == nullptr || row->move != command.move) return Errno{kNotLogged + ESTALE};
   if (row->state == SliceStateRow::kTaken || row->state == SliceStateRow::kOwned) {
@@ -139,7 +150,7 @@ Result<Empty> run(Context& context, TakeSlice& command) {
     return Errno{kNotLogged + ESTALE};
   take_sessions(context, command);
   SliceStateRow taken = *row;
-  taken.state = SliceStateRow::kTaken;
+  taken.state = PAIRFS_MUTANT(opened_when_taken) ? SliceStateRow::kOwned : SliceStateRow::kTaken;
   state.slices.set(context.tx, command.moving, taken);
   if (command.high_water > state.high_water) {
     state.high_water = command.high_water;
@@ -150,7 +161,7 @@ Result<Empty> run(Context& context, TakeSlice& command) {
 
 Result<Empty> run(Context& context, GiveSlice& command) {
   VolumeState& state = context.state;
-  context.out.needs_sync = true;
+  context.out.needs_sync = !PAIRFS_MUTANT(given_unsynced);
   const SliceStateRow* row = state.slices.find(command.moving);
   if (row == nullptr) return Errno{kNotLogged + ESTALE};
   if (row->move == command.move &&
@@ -160,23 +171,25 @@ Result<Empty> run(Context& context, GiveSlice& command) {
   }
   if (row->state != SliceStateRow::kOwned) return Errno{kNotLogged + ESTALE};
   if (!context.replaying &&
-      (!state.slices.is_sealed(command.moving) || state.intents.touches(command.moving)))
+      ((!state.slices.is_sealed_for(command.moving, command.move) && !PAIRFS_MUTANT(given_unsealed)) ||
+       state.intents.touches(command.moving)))
     return Errno{kNotLogged + EBUSY};
-  state.slices.set(context.tx, command.moving,
-                   {.state = SliceStateRow::kGiven, .move = command.move, .other = command.to});
+  SliceStateRow given{.state = SliceStateRow::kGiven, .move = command.move, .other = command.to};
+  if (PAIRFS_MUTANT(given_and_kept)) given.state = SliceStateRow::kOwned;
+  state.slices.set(context.tx, command.moving, given);
   const auto stays = [&](uint64_t inode_id) {
     return InodeRef{inode_id}.slice() != command.moving;
   };
   state.locks.keep_only(stays);
   state.handles.keep_only(stays);
-  state.next_inode_number.erase(command.moving);
+  if (!PAIRFS_MUTANT(numbers_kept)) state.next_inode_number.erase(command.moving);
   std::erase_if(state.pending_atimes, [&](const auto& item) { return !stays(item.first); });
   return Empty{};
 }
 
 Result<Empty> run(Context& context, OpenSlice& command) {
   VolumeState& state = context.state;
-  context.out.needs_sync = true;
+  context.out.needs_sync = !PAIRFS_MUTANT(opened_unsynced);
   const SliceStateRow* row = state.slices.find(command.moving);
   if (row == nullptr || row->move != command.move || row->state != SliceStateRow::kTaken) {
     context.unlogged = true;  // it was opened before, and may have gone on since
@@ -185,7 +198,7 @@ Result<Empty> run(Context& context, OpenSlice& command) {
   SliceStateRow owned = *row;
   owned.state = SliceStateRow::kOwned;
   state.slices.set(context.tx, command.moving, owned);
-  state.next_inode_number.erase(command.moving);
+  if (!PAIRFS_MUTANT(numbers_kept)) state.next_inode_number.erase(command.moving);
   const VolumeStore& store = context.tx.store();
   state.locks.load_slice(store, command.moving);
   Bytes orphans = family_key(Family::kOrphan);
@@ -194,7 +207,7 @@ Result<Empty> run(Context& context, OpenSlice& command) {
   for (auto& [id, session] : state.sessions.live()) session.declared = false;
   update_all_declared(state);
   store.scan(orphans, after_prefix(orphans), [&](BytesView key, BytesView) {
-    state.handles.add_orphan(read_big_endian<uint64_t>(key, 1));
+    if (!PAIRFS_MUTANT(orphans_forgotten)) state.handles.add_orphan(read_big_endian<uint64_t>(key, 1));
     return true;
   });
   return Empty{};

@@ -2,6 +2,7 @@
 // link.cc, rename.cc, make_directory.cc.
 #include "node/executor/operations/transaction_parts.h"
 
+#include "common/test_switch.h"
 #include "node/executor/directories.h"
 #include "node/executor/operations/create.h"
 #include "node/executor/permissions.h"
@@ -82,7 +83,7 @@ Result<PrepareReply> check_remove_inode(Context& context, const Prepare& prepare
   if (inode.is_directory()) {
     if (inode.id == kRootInode.id) return Errno{EBUSY};
     if (inode.entries != 0) return Errno{ENOTEMPTY};
-    PAIRFS_TRY(context.check_not_pinned(inode));
+    if (!PAIRFS_MUTANT(pinned_removed)) PAIRFS_TRY(context.check_not_pinned(inode));
   }
   return PrepareReply{.inode = part.inode, .type = inode.type()};
 }
@@ -115,13 +116,14 @@ Result<PrepareReply> check_make_inode(Context& context, Prepare& prepare) {
 
 // Every step up on this volume, in one go: nothing moves here from now on until the decision.
 Result<PrepareReply> check_walk_up(Context& context, const Prepare& prepare) {
-  PAIRFS_TRY(context.check_not_frozen());
+  if (!PAIRFS_MUTANT(walk_ignores_walks)) PAIRFS_TRY(context.check_not_frozen());
   constexpr int kDepthMax = 100'000;
   InodeRef directory = prepare.part.inode;
   for (int depth = 0; depth < kDepthMax; ++depth) {
     if (directory == prepare.part.other) return Errno{EINVAL};
     if (directory.id == kRootInode.id) return PrepareReply{};
-    if (!context.owns(directory)) return PrepareReply{.next = directory};
+    if (!context.owns(directory))
+      return PrepareReply{.next = PAIRFS_MUTANT(walk_ends_at_volume) ? InodeRef{} : directory};
     PAIRFS_ASSIGN(const Inode inode, load_directory(context, directory));
     directory = inode.parent;
   }

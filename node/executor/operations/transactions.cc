@@ -49,7 +49,7 @@ void store_client_reply(Context& context, const Conclude& command) {
 
 Result<PrepareReply> run(Context& context, Prepare& command) {
   IntentTable& intents = context.state.intents;
-  context.out.needs_sync = true;
+  context.out.needs_sync = !PAIRFS_MUTANT(vote_unsynced);
   if (const Intent* before = intents.find(command.id, command.stage)) {
     context.unlogged = true;
     return before->reply;
@@ -71,7 +71,7 @@ Result<PrepareReply> run(Context& context, Prepare& command) {
 
 Result<Empty> run(Context& context, Decide& command) {
   IntentTable& intents = context.state.intents;
-  context.out.needs_sync = command.commit;
+  context.out.needs_sync = command.commit && !PAIRFS_MUTANT(part_unsynced);
   if (intents.of(command.id).empty() && (command.commit || intents.is_finished(command.id))) {
     context.unlogged = true;
     return Empty{};
@@ -82,15 +82,17 @@ Result<Empty> run(Context& context, Decide& command) {
 
 Result<Empty> run(Context& context, Conclude& command) {
   IntentTable& intents = context.state.intents;
-  context.out.needs_sync = command.commit;
+  context.out.needs_sync = command.commit && !PAIRFS_MUTANT(decision_unsynced);
   if (intents.is_concluded(command.id) || intents.decisions().contains(command.id)) {
     context.unlogged = true;
     return Empty{};
   }
   // The client's slice went on to a volume that answers its retries now. (Not before the line above: an
   // earlier copy of this very command may have come in time.)
-  if (!context.replaying && !context.owns(command.slice)) return Errno{kNotLogged + ECANCELED};
-  if (is_answered(context, command.id.request)) return Errno{kNotLogged + EALREADY};
+  if (!context.replaying && !context.owns(command.slice) && !PAIRFS_MUTANT(concluded_without_slice))
+    return Errno{kNotLogged + ECANCELED};
+  if (is_answered(context, command.id.request) && !PAIRFS_MUTANT(answered_and_concluded))
+    return Errno{kNotLogged + EALREADY};
   if (intents.is_finished(command.id)) return Errno{kNotLogged + ECANCELED};
   finish_attempt(context, {command.id, true}, command.commit, command.resolved);
   if (command.commit && !command.participants.empty()) {

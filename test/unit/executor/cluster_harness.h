@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <functional>
 #include <queue>
 #include <random>
@@ -83,18 +84,38 @@ class ClusterHarness {
     now_ = until;
   }
   void set_faults(Faults faults) { faults_ = faults; }
+  // Called before each message is delivered, with its number; false: it is lost. May let it come again.
+  std::function<bool(uint64_t number, const std::function<void()>& deliver)> on_delivery;
+  uint64_t deliveries() const { return deliveries_; }
+  void later(Duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
+  Instant now() const { return now_; }
+  // Nobody reaches the volume, and it reaches nobody.
+  void cut(size_t index, Duration how_long) { nodes_[index]->cut_until = now_ + how_long; }
+  // Whether clients tell a volume that slices came to that they hold nothing open.
+  bool clients_declare = true;
   uint64_t below(uint64_t limit) { return random_() % limit; }
 
   void take_over(size_t index) {
+    restart(index, [](VolumeHarness& volume) { volume.check_replay(true); });
+  }
+  // Both nodes of the volume's pair lose power: what was not synced may be gone.
+  void lose_power(size_t index) {
+    restart(index, [this](VolumeHarness& volume) { volume.lose_power(random_()); });
+  }
+  template <class Replay>
+  void restart(size_t index, Replay&& replay) {
     Node& node = *nodes_[index];
+    trace("restart {}", to_string(node.volume->config.volume));
     ++node.life;
     node.waiting.clear();
+    node.coordinator_wake = node.slices_wake = Instant::max();
     ++node.volume->config.epoch;
     node.volume->now = now_;
-    node.volume->check_replay(true);
+    replay(*node.volume);
     const auto owned = node.volume->executor->owned_slices();
     for (const auto& session : node.volume->executor->sessions())
-      if (!owned.empty()) node.volume->send(DeclareOpens{.slice = owned.front()}, session.id);
+      if (clients_declare && !owned.empty())
+        node.volume->send(DeclareOpens{.slice = owned.front()}, session.id);
     node.volume->run_follow_ups();
     renew_coordinator(node);
   }
@@ -156,12 +177,46 @@ class ClusterHarness {
   }
 
  private:
+  // PAIRFS_TEST_TRACE=1 prints what happens.
+  template <class... Args>
+  void trace(fmt::format_string<Args...> text, Args&&... args) {
+    static const bool on = std::getenv("PAIRFS_TEST_TRACE") != nullptr;
+    if (!on) return;
+    fmt::print(stderr, "{:.6f} {}\n", std::chrono::duration<double>(now_.time_since_epoch()).count(),
+               fmt::format(text, std::forward<Args>(args)...));
+  }
+  static std::string detail(const CommandInput& input) {
+    if (input.op == Prepare::kOp) {
+      const auto c = *decode<Prepare>(input.body.view());
+      return fmt::format("{} attempt {} of {} part {} inode {:x} name {} other {:x}",
+                         c.id.request.sequence, c.id.attempt, to_string(c.id.coordinator),
+                         static_cast<int>(c.part.what), c.part.inode.id, std::string(c.part.name), c.part.other.id);
+    }
+    if (input.op == Decide::kOp) {
+      const auto c = *decode<Decide>(input.body.view());
+      return fmt::format("{} attempt {} of {} commit {}", c.id.request.sequence, c.id.attempt,
+                         to_string(c.id.coordinator), c.commit);
+    }
+    if (input.op == Conclude::kOp) {
+      const auto c = *decode<Conclude>(input.body.view());
+      return fmt::format("{} attempt {} of {} commit {} error {}", c.id.request.sequence, c.id.attempt,
+                         to_string(c.id.coordinator), c.commit, c.error);
+    }
+    if (input.op == Rename::kOp) {
+      const auto c = *decode<Rename>(input.body.view());
+      return fmt::format("{:x}/{} -> {:x}/{} flags {}", c.parent.id, std::string(c.name), c.new_parent.id,
+                         std::string(c.new_name), c.flags);
+    }
+    return {};
+  }
   struct Node {
     std::unique_ptr<VolumeHarness> volume;
     std::unique_ptr<TransactionCoordinator> coordinator;
     std::map<RequestId, Done> waiting;
     uint64_t life = 0;
     uint64_t slices_seen = 0;
+    Instant cut_until{};
+    Instant coordinator_wake = Instant::max(), slices_wake = Instant::max();
   };
   struct Event {
     Instant at;
@@ -193,7 +248,21 @@ class ClusterHarness {
     for (int i = 0; i < times; ++i)
       at(now_ + std::chrono::microseconds(50 + below(1000 * static_cast<uint64_t>(
                                                                 faults_.max_delay_ms))),
-         what);
+         [this, what] {
+           if (!on_delivery || on_delivery(++deliveries_, what)) what();
+         });
+  }
+  bool is_cut(size_t index) const { return now_ < nodes_[index]->cut_until; }
+  // What the volume has done so far is synced, a moment from now; then `what`, if it still lives.
+  void after_sync(size_t index, std::function<void()> what) {
+    const Sequence through = nodes_[index]->volume->sequence;
+    at(now_ + std::chrono::microseconds(below(2000)),
+       [this, index, life = nodes_[index]->life, through, what = std::move(what)] {
+         if (nodes_[index]->life != life) return;
+         VolumeHarness& volume = *nodes_[index]->volume;
+         volume.synced = std::max(volume.synced, through);
+         what();
+       });
   }
 
   void try_call(const std::shared_ptr<Call>& call) {
@@ -214,13 +283,19 @@ class ClusterHarness {
 
   void execute(size_t index, const CommandInput& input, const OnOutcome& on_outcome) {
     Node& node = *nodes_[index];
+    if (is_cut(index)) return;
     node.volume->now = now_;
+    node.volume->run_follow_ups();
     if (input.op == ResolveTransaction::kOp &&
         node.coordinator->is_active(decode<ResolveTransaction>(input.body.view())->id)) {
       over_network([on_outcome] { on_outcome(ReplyStatus::kBusy, 0, {}); });
       return;
     }
     const Executed out = node.volume->execute(input);
+    trace("{} {} session {} sequence {} slice {}: status {} errno {}{}{} {}",
+          to_string(node.volume->config.volume), command_name(input.op), input.request.session,
+          input.request.sequence, input.slice, static_cast<int>(out.status), out.error,
+          out.logged ? " logged" : "", out.cross_volume ? " cross" : "", detail(input));
     if (out.cross_volume) {
       node.waiting[input.request] = [on_outcome](int error, const Bytes& reply) {
         on_outcome(ReplyStatus::kOutcome, error, reply);
@@ -229,17 +304,25 @@ class ClusterHarness {
       return;
     }
     const uint64_t life = node.life;
-    over_network([this, index, life, out_status = out.status, error = out.error, reply = out.reply,
-                  on_outcome] {
-      // What an executor did not answer before it was deposed is never answered by it.
-      if (nodes_[index]->life == life) on_outcome(out_status, error, reply);
-    });
+    const auto reply = [this, index, life, status = out.status, error = out.error, body = out.reply,
+                        on_outcome] {
+      over_network([=, this] {
+        // What an executor did not answer before it was deposed is never answered by it.
+        if (nodes_[index]->life == life && !is_cut(index)) on_outcome(status, error, body);
+      });
+    };
+    // Clients are taken to fsync what they do.
+    if (out.needs_sync || input.request.slot != kUnslotted)
+      after_sync(index, reply);
+    else
+      reply();
   }
 
   void perform(size_t index, const TransactionCoordinator::Effects& effects) {
     Node& node = *nodes_[index];
     const uint64_t life = node.life;
     for (const auto& out : effects.send) {
+      if (is_cut(index)) continue;
       over_network([this, index, life, out] {
         execute(index_of(out.input), out.input,
                 [this, index, life, tag = out.tag](ReplyStatus status, int error,
@@ -265,10 +348,22 @@ class ClusterHarness {
       }
       const Done done = std::move(waiting->second);
       node.waiting.erase(waiting);
-      over_network([done, error = again.error, reply = again.reply] { done(error, reply); });
+      after_sync(index, [this, done, error = again.error, reply = again.reply] {
+        over_network([done, error, reply] { done(error, reply); });
+      });
     }
-    if (effects.wake_at != Instant::max())
-      at(effects.wake_at, [this, index, life] { tick(index, life); });
+    wake(index, &Node::coordinator_wake, effects.wake_at, [this, index, life] { tick(index, life); });
+  }
+  // Calls `what` at that time, unless an earlier call comes first: then that one asks again.
+  void wake(size_t index, Instant Node::*wake_at, Instant when, std::function<void()> what) {
+    when = std::max(when, now_ + std::chrono::microseconds(10));
+    if (when >= (*nodes_[index]).*wake_at || when == Instant::max()) return;
+    (*nodes_[index]).*wake_at = when;
+    at(when, [this, index, wake_at, when, what = std::move(what)] {
+      if ((*nodes_[index]).*wake_at != when) return;
+      (*nodes_[index]).*wake_at = Instant::max();
+      what();
+    });
   }
 
   // The map follows the volumes.
@@ -282,7 +377,8 @@ class ClusterHarness {
         map_.assign(slice, {static_cast<uint16_t>(index + 1), 0});
       // Clients see that their slices moved, and say what they hold open: nothing, here.
       for (const auto& session : node.volume->executor->sessions())
-        if (!owned.empty()) node.volume->send(DeclareOpens{.slice = owned.front()}, session.id);
+        if (clients_declare && !owned.empty())
+          node.volume->send(DeclareOpens{.slice = owned.front()}, session.id);
       node.volume->run_follow_ups();
       for (auto& other : nodes_) {
         other->coordinator->set_map(map_);
@@ -296,7 +392,8 @@ class ClusterHarness {
     if (node.life != life) return;
     node.volume->now = now_;
     const SliceEffects effects = node.volume->executor->step_slices(now_);
-    for (const auto& out : effects.send)
+    for (const auto& out : effects.send) {
+      if (is_cut(index)) continue;
       over_network([this, index, life, out] {
         execute(index_of(out.input), out.input,
                 [this, index, life, tag = out.tag](ReplyStatus status, int error,
@@ -306,6 +403,7 @@ class ClusterHarness {
                   run_slices(index, life);
                 });
       });
+    }
     for (const auto& fetch : effects.fetch) {
       const auto data = fetch.plan->run();
       at(now_ + std::chrono::microseconds(100), [this, index, life, tag = fetch.tag, data] {
@@ -314,9 +412,7 @@ class ClusterHarness {
         run_slices(index, life);
       });
     }
-    if (effects.wake_at != Instant::max())
-      at(std::max(effects.wake_at, now_ + std::chrono::microseconds(10)),
-         [this, index, life] { run_slices(index, life); });
+    wake(index, &Node::slices_wake, effects.wake_at, [this, index, life] { run_slices(index, life); });
   }
 
   void tick(size_t index, uint64_t life) {
@@ -346,7 +442,7 @@ class ClusterHarness {
   ClusterMap map_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::priority_queue<Event> events_;
-  uint64_t event_number_ = 0;
+  uint64_t event_number_ = 0, deliveries_ = 0;
   Instant now_{std::chrono::seconds(1000)};
   std::map<SessionId, uint64_t> slot_sequence_;
 };

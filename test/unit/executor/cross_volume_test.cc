@@ -151,3 +151,29 @@ TEST_CASE("what an earlier executor left prepared is asked about, however busy t
   }
   CHECK(asked);
 }
+
+// The new parent's way up leaves the volume below the moved directory itself, and the old parent's
+// ends at the root: neither says that the move is safe.
+TEST_CASE("a directory does not move below itself by way of another volume") {
+  ClusterHarness cluster(3, 1, 1, kCalm);
+  const auto directory = [&](InodeRef parent, const std::string& name) {
+    return made(cluster, MakeDirectory{.parent = parent, .name = Name(name), .mode = 0755});
+  };
+  // a on the root's volume, b in it elsewhere, c in b on the root's volume again.
+  InodeRef a, b, c;
+  Name name_of_a, name_of_c;
+  for (int i = 0; a.id == 0 || cluster.index_of(a.slice()) != 0; ++i) {
+    name_of_a = Name("a" + std::to_string(i));
+    a = directory(kRootInode, std::string(name_of_a));
+  }
+  for (int i = 0; b.id == 0 || cluster.index_of(b.slice()) == 0; ++i)
+    b = directory(a, "b" + std::to_string(i));
+  for (int i = 0; c.id == 0 || cluster.index_of(c.slice()) != 0; ++i) {
+    name_of_c = Name("c" + std::to_string(i));
+    c = directory(a, std::string(name_of_c));
+  }
+  CHECK(cluster.send_and_wait(Rename{a, name_of_c, b, Name("c"), 0, {}, {}}).error == 0);
+  CHECK(cluster.send_and_wait(Rename{kRootInode, name_of_a, c, Name("x"), 0, {}, {}}).error == EINVAL);
+  settle(cluster);
+  check_graph(cluster);
+}

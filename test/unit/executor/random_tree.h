@@ -29,7 +29,7 @@ inline void check_graph(ClusterHarness& cluster) {
     cluster.volume(i).check_sound();
     stores.push_back(cluster.volume(i).store.get());
   }
-  for (const auto& problem : check_cluster(stores)) FAIL_CHECK(problem);
+  for (const auto& problem : check_cluster(stores)) CHECK(problem == "");
 }
 
 inline void settle(ClusterHarness& cluster) {
@@ -51,7 +51,7 @@ class RandomTree {
   // Sends one random command to the cluster, and to `single` when it is not nullptr.
   void step(VolumeHarness* single) {
     const uint64_t kind = below(10);
-    const Pair parent = any(), other = any();
+    const Pair parent = any(named_only ? single : nullptr), other = any(named_only ? single : nullptr);
     const Name name = random_name(), new_name = random_name();
     if (kind < 3) {
       MakeDirectory command{.parent = parent.cluster, .name = name, .mode = 0777};
@@ -79,11 +79,21 @@ class RandomTree {
     }
   }
   bool busy() const { return busy_; }
+  // Leaves inodes without a name alone: how soon they are freed is nobody's promise.
+  bool named_only = false;
   std::string last;  // what it waits for, for a failure's message
 
  private:
   uint64_t below(uint64_t limit) { return cluster_.below(limit); }
-  Pair any() { return known[below(known.size())]; }
+  Pair any(VolumeHarness* named_in = nullptr) {
+    Pair pair = known[below(known.size())];
+    while (named_in != nullptr) {
+      const auto answer = named_in->send(GetAttributes{pair.single});
+      if (answer.error == 0 && answer.reply.attributes.nlink != 0) break;
+      pair = known[below(known.size())];  // the root is always among them
+    }
+    return pair;
+  }
   Name random_name() { return Name(std::string(1, static_cast<char>('a' + below(5)))); }
   void remember(const Pair& pair) {
     if (known.size() < 12)
