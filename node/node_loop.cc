@@ -24,6 +24,8 @@ namespace {
 constexpr size_t kHistoryMax = 1000;
 constexpr int kWorkerThreads = 8;
 constexpr auto kAskUsesPeriod = std::chrono::seconds(5);
+constexpr auto kUseSilentAfter = std::chrono::seconds(6);
+constexpr double kUseOfSilent = 2;  // fuller than any, so that nothing new is placed there
 constexpr auto kLookForPartner = std::chrono::milliseconds(2);
 constexpr int kLooksForPartner = 100;  // after a lost connection
 constexpr int kMessagesPerWakeUp = 1024;  // then timers and answers get their turn
@@ -329,11 +331,13 @@ void NodeLoop::ask_volume_uses() {
       const auto space = decode<StatFsReply>(answer.reply);
       if (answer.status != ReplyStatus::kOutcome || answer.error != 0 || !space) return;
       const double capacity = static_cast<double>(std::max<uint64_t>(space->capacity_bytes, 1));
-      volume_uses_[id] = 1.0 - static_cast<double>(space->available_bytes) / capacity;
+      volume_uses_[id] = {1.0 - static_cast<double>(space->available_bytes) / capacity, now()};
     });
+    volume_uses_.try_emplace(range.volume, HeardUse{0, now()});
   }
   std::vector<VolumeUse> uses;
-  for (const auto& [id, fraction] : volume_uses_) uses.push_back({id, fraction});
+  for (const auto& [id, use] : volume_uses_)
+    uses.push_back({id, now() - use.at > kUseSilentAfter ? kUseOfSilent : use.fraction});
   for (auto& [id, volume] : volumes_) volume->set_volume_uses(uses);
 }
 

@@ -99,7 +99,11 @@ class NodeLoop final : public NodeServices {
     std::function<void(const PeerLinks::Answer&)> done;
   };
   std::deque<LocalCommand> local_commands_;  // between two volumes that this node executes
-  std::map<VolumeId, double> volume_uses_;
+  struct HeardUse {
+    double fraction = 0;
+    Instant at{};
+  };
+  std::map<VolumeId, HeardUse> volume_uses_;
   Instant ask_uses_at_{};
   std::map<VolumeId, std::unique_ptr<VolumeRuntime>> volumes_;
   struct HistoryEntry {
