@@ -37,7 +37,7 @@ void ClientHost::on_message(const SharedBytes& head, const SharedBytes& bulk) {
   if (!parsed) return sim.fail("{} got a message that it cannot read", name());
   const MessageHeader& header = parsed->header;
   if (header.status == ReplyStatus::kOutcome && header.request.slot != kUnslotted)
-    world_.note_answered(world_.cluster.volume_of(header.slice), header.request, header.error);
+    world_.note_answered(header.request, header.error);
   core_->message_received(head, bulk, local_now());
 }
 

@@ -103,6 +103,51 @@ void ClusterWorld::send_map(Process& to) {
   });
 }
 
+void ClusterWorld::publish_slices(NodeHost& node, VolumeId volume) {
+  sim.after(sim.random.duration(200us, 20ms), [this, &node, volume, life = node.life()] {
+    if (node.life() != life || !map_reachable(node)) return;
+    const VolumeRuntime* runtime = node.volume(volume);
+    if (runtime == nullptr || !runtime->has_executor()) return;
+    bool changed = false;
+    for (const Slice slice : runtime->executor()->owned_slices()) {
+      if (cluster.volume_of(slice) == volume) continue;
+      sim.note("map: slice {} is on {}", slice, to_string(volume));
+      cluster.assign(slice, volume);
+      changed = true;
+    }
+    if (!changed) return;
+    ++cluster_version;
+    sim.count("map.slice_moved");
+    for (auto& each : nodes) {
+      send_map(*each);
+      if (each->alive()) each->later(0us, [host = each.get()] { host->on_cluster(); });
+    }
+    for (auto& each : routers) send_map(*each);
+  });
+}
+
+bool ClusterWorld::move_slice(Slice slice, VolumeId to) {
+  const VolumeId from = cluster.volume_of(slice);
+  if (from == to) return false;
+  for (auto& each : nodes) {
+    VolumeRuntime* runtime = each->alive() ? each->volume(from) : nullptr;
+    if (runtime == nullptr || !runtime->core().may_execute() || !runtime->has_executor()) continue;
+    sim.note("slice {} is to go from {} to {}", slice, to_string(from), to_string(to));
+    each->later(0us, [host = each.get(), from, slice, to] { host->give_slice(from, slice, to); });
+    return true;
+  }
+  return false;
+}
+
+bool ClusterWorld::move_any_slice() {
+  if (used_slices.empty()) return false;
+  auto slice = used_slices.begin();
+  std::advance(slice, sim.random.between(0, used_slices.size() - 1));
+  auto to = records.begin();
+  std::advance(to, sim.random.between(0, records.size() - 1));
+  return move_slice(*slice, to->first);
+}
+
 void ClusterWorld::swap(NodeHost& node, VolumeId volume, uint64_t expected_version,
                         const VolumeRecord& record, Duration timeout) {
   sim.count("map.swap");
@@ -172,8 +217,8 @@ bool ClusterWorld::is_cut(const Process& a, const Process& b) const {
 
 // ---- what happened ------------------------------------------------------------------------------
 
-void ClusterWorld::note_answered(VolumeId volume, const RequestId& request, int error) {
-  answered.emplace(request, Answered{volume, sim.now(), error});
+void ClusterWorld::note_answered(const RequestId& request, int error) {
+  answered.emplace(request, Answered{sim.now(), error});
 }
 
 void ClusterWorld::note_executor(VolumeId volume, Epoch epoch, const NodeLife& life) {
@@ -188,15 +233,16 @@ void ClusterWorld::note_power_loss(NodeHost& node) {
   NodeHost& partner = partner_of(node);
   bool any = false;
   for (const auto& [request, what] : answered) {
-    if (what.volume.pair != cluster.pairs[node.pair()].id || sim.now() - what.at > 10s) continue;
-    if (lost.contains(request)) continue;
-    const auto places = archives[what.volume].find(request);
-    if (places.empty()) continue;
-    const bool held = std::any_of(places.begin(), places.end(), [&](const auto& place) {
-      return node.log_disk(what.volume).holds(place.first, place.second) ||
-             partner.log_disk(what.volume).holds(place.first, place.second);
-    });
-    if (held) continue;
+    if (sim.now() - what.at > 10s || lost.contains(request)) continue;
+    bool here = false, held = false;
+    // The volume that answered may have got the answer with a slice.
+    for (const VolumeInfo& info : cluster.pairs[node.pair()].volumes)
+      for (const auto& [sequence, chain] : archives[info.id].find(request)) {
+        here = true;
+        held |= node.log_disk(info.id).holds(sequence, chain) ||
+                partner.log_disk(info.id).holds(sequence, chain);
+      }
+    if (!here || held) continue;
     lost.insert(request);
     any = true;
     sim.count("lost.unsynced");
@@ -235,6 +281,8 @@ std::string ClusterWorld::restless() const {
       const auto open = found->second->executor()->open_transactions();
       if (!open.held.empty() || !open.decided.empty())
         return to_string(id) + " has open transactions";
+      if (found->second->executor()->slice_progress().moving != 0)
+        return to_string(id) + " moves slices";
     }
   }
   return "";

@@ -30,7 +30,7 @@ struct Swarm {
   size_t pairs = 2;
   Duration kill{}, kill_both{}, power_loss{}, power_loss_both{}, freeze{}, link_cut{}, map_outage{},
       map_cut{}, router_kill{}, router_freeze{}, client_freeze{}, client_cut{}, peer_cut{},
-      disk_hang{}, sync_error{}, wipe{}, rot{}, failed_checkpoint{}, planned{};
+      disk_hang{}, sync_error{}, wipe{}, rot{}, failed_checkpoint{}, planned{}, slice_move{};
   uint64_t lose_one_in = 0, duplicate_one_in = 0, swap_answer_lost_one_in = 0;
   Duration latency_max = std::chrono::milliseconds(1);
   Duration sync_max = std::chrono::milliseconds(3);
@@ -57,6 +57,7 @@ class ClusterWorld {
   // Called when the faults begin: a scenario's own.
   std::function<void(ClusterWorld&)> script;
   ClusterMap cluster;
+  uint64_t cluster_version = 1;
 
   // ---- the map store ----
   struct Record {
@@ -68,6 +69,12 @@ class ClusterWorld {
   void swap(NodeHost& node, VolumeId volume, uint64_t expected_version, const VolumeRecord& record,
             Duration timeout);
   void send_map(Process& to);  // its copy is fresh soon after
+  // What the node says of its volume's slices reaches the map soon, if the map can be reached.
+  void publish_slices(NodeHost& node, VolumeId volume);
+  // Begins to move a slice that clients use to another volume; false: nobody could.
+  bool move_slice(Slice slice, VolumeId to);
+  bool move_any_slice();
+  std::set<Slice> used_slices;  // that clients sent commands for
 
   // ---- the network ----
   // Passes `deliver` to `to`: in order with what `from` sent before, maybe late, or never; and once
@@ -92,11 +99,10 @@ class ClusterWorld {
 
   // ---- what the oracles remember ----
   // A client got the outcome of a mutation.
-  void note_answered(VolumeId volume, const RequestId& request, int error);
+  void note_answered(const RequestId& request, int error);
   void note_executor(VolumeId volume, Epoch epoch, const NodeLife& life);
   void note_power_loss(NodeHost& node);
   struct Answered {
-    VolumeId volume;
     Instant at;
     int error = 0;
   };

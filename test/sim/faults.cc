@@ -36,6 +36,7 @@ Swarm::Swarm(Random& random) {
   rot = rate(12s);
   failed_checkpoint = rate(6s);
   planned = rate(5s);
+  slice_move = random.one_in(2) ? random.duration(100ms, 3s) : Duration{};
   lose_one_in = random.one_in(3) ? random.between(20, 400) : 0;
   duplicate_one_in = random.one_in(3) ? random.between(10, 200) : 0;
   swap_answer_lost_one_in = random.one_in(2) ? random.between(3, 20) : 0;
@@ -222,6 +223,7 @@ void Faults::begin() {
       if (random.one_in(2)) store->fail_checkpoints(1, ENOSPC);
     return true;
   });
+  every("slice_move", s.slice_move, [this] { return world_.move_any_slice(); });
   every("planned", s.planned, [=, this] {
     NodeHost& node = any_node();
     for (const auto& [id, volume] : node.volumes())

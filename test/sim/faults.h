@@ -9,7 +9,7 @@ inline constexpr const char* kFaultNames[] = {
     "kill",         "kill_both",     "power_loss",    "power_loss_both",   "freeze",
     "link_cut",     "map_outage",    "map_cut",       "router_kill",       "router_freeze",
     "client_freeze", "client_cut",   "peer_cut",      "disk_hang",         "sync_error",
-    "wipe",         "rot",           "failed_checkpoint", "planned",       "message_lost",
+    "wipe",         "rot",           "failed_checkpoint", "planned",       "slice_move", "message_lost",
     "message_repeated"};
 
 class Faults {

@@ -18,7 +18,7 @@ constexpr const char* kUsage = R"(pairfs-sim: runs simulated clusters from seeds
   --seed S          the first one (1)
   --minutes M       begins no seed after this time
   --jobs N          processes at a time (one per core)
-  --world W         pair, cluster, or all (default)
+  --world W         pair, volumes, cluster, or all (default)
   --trace           runs in this process and prints what happened
   --stats           counts what was reached; exit code 1 when something never was
   --mutants         turns deliberate protocol bugs on, one by one; exit code 0 when all are caught
@@ -67,9 +67,10 @@ Options parse(int argc, char** argv) {
       options.run.jobs = static_cast<unsigned>(number(name, value()));
     } else if (name == "--world") {
       const std::string world = value();
-      if (world != "pair" && world != "cluster" && world != "all")
-        refuse("--world wants pair, cluster or all, not \"" + world + "\"");
+      if (world != "pair" && world != "volumes" && world != "cluster" && world != "all")
+        refuse("--world wants pair, volumes, cluster or all, not \"" + world + "\"");
       options.run.worlds = world == "pair"      ? Worlds::kPair
+                           : world == "volumes" ? Worlds::kVolumes
                            : world == "cluster" ? Worlds::kCluster
                                                 : Worlds::kAll;
     } else if (name == "--trace") {

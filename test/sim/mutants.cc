@@ -14,8 +14,10 @@ struct Description {
   Mutant mutant;
   const char* name;
   const char* breaks;
+  Worlds worlds = Worlds::kAll;  // that can catch it
 };
 #define PAIRFS_DESCRIBE(name, breaks) {Mutant::name, #name, breaks}
+#define PAIRFS_BETWEEN(name, breaks) {Mutant::name, #name, breaks, Worlds::kVolumes}
 constexpr Description kMutants[] = {
     PAIRFS_DESCRIBE(ack_before_held, "a change is answered before the partner holds it"),
     PAIRFS_DESCRIBE(read_before_held, "a read shows a change that the partner does not hold"),
@@ -48,12 +50,43 @@ constexpr Description kMutants[] = {
     PAIRFS_DESCRIBE(unknown_session_executed, "a command of an expired session is executed"),
     PAIRFS_DESCRIBE(new_id_on_retry, "a client retries under a new request id"),
     PAIRFS_DESCRIBE(opens_not_declared, "a client does not tell a new executor what is open"),
-    PAIRFS_DESCRIBE(prepare_ignores_locks, "a transaction prepares what another one holds"),
-    PAIRFS_DESCRIBE(decide_before_concluded, "participants are told before the decision is logged"),
-    PAIRFS_DESCRIBE(abort_not_remembered, "a participant is told 'aborted' and it is not logged"),
-    PAIRFS_DESCRIBE(forget_unconfirmed, "a decision is forgotten before everyone has confirmed"),
-    PAIRFS_DESCRIBE(read_under_intent, "a name under an undecided transaction is shown"),
+    PAIRFS_BETWEEN(prepare_ignores_locks, "a transaction prepares what another one holds"),
+    PAIRFS_BETWEEN(decide_before_concluded, "participants are told before the decision is logged"),
+    PAIRFS_BETWEEN(abort_not_remembered, "a participant is told 'aborted' and it is not logged"),
+    PAIRFS_BETWEEN(forget_unconfirmed, "a decision is forgotten before everyone has confirmed"),
+    PAIRFS_BETWEEN(read_under_intent, "a name under an undecided transaction is shown"),
+    PAIRFS_BETWEEN(vote_unsynced, "a vote of yes is not synced"),
+    PAIRFS_BETWEEN(decision_unsynced, "participants are told before the decision is synced"),
+    PAIRFS_BETWEEN(part_unsynced, "a participant confirms before its part is synced"),
+    PAIRFS_BETWEEN(concluded_without_slice, "a volume decides for a slice that has moved away"),
+    PAIRFS_BETWEEN(answered_and_concluded, "a request that has an answer is decided once more"),
+    PAIRFS_BETWEEN(participant_forgotten, "only the first participant is told the decision"),
+    PAIRFS_BETWEEN(walk_ignores_walks, "two transactions move directories at the same time"),
+    PAIRFS_BETWEEN(walk_ends_at_volume, "the way up is looked at on one volume only"),
+    PAIRFS_BETWEEN(rename_ignores_walks, "a local rename moves a directory under a walk"),
+    PAIRFS_BETWEEN(pinned_removed, "a directory that is to gain a name is removed"),
+    PAIRFS_BETWEEN(half_way_is_safe, "the old parent's way to the root says that a move is safe"),
+    PAIRFS_BETWEEN(move_under_intent, "a slice moves while a transaction holds something in it"),
+    PAIRFS_BETWEEN(move_under_walk, "a slice moves while a transaction relies on the way up"),
+    PAIRFS_BETWEEN(still_slice_changed, "commands on other slices change one that stands still"),
+    PAIRFS_BETWEEN(changes_not_copied, "what commands change during a copy is not copied again"),
+    PAIRFS_BETWEEN(counter_left_behind, "the inode counter does not move with its slice"),
+    PAIRFS_BETWEEN(replies_left_behind, "answers do not move with their slice"),
+    PAIRFS_BETWEEN(given_and_forgotten, "a new executor does not go on with what was given"),
+    PAIRFS_BETWEEN(cleared_before_opened, "the source clears its copy before the target serves"),
+    PAIRFS_BETWEEN(old_copy_kept, "what an earlier move left is not cleared"),
+    PAIRFS_BETWEEN(older_move_received, "parts of an older move are accepted"),
+    PAIRFS_BETWEEN(part_received_twice, "a part that comes again is stored again"),
+    PAIRFS_BETWEEN(taken_unsynced, "the target's promise is not synced"),
+    PAIRFS_BETWEEN(given_unsynced, "the target serves before the commit is synced"),
+    PAIRFS_BETWEEN(opened_unsynced, "the source clears before the target's opening is synced"),
+    PAIRFS_BETWEEN(opened_when_taken, "the target serves before the source has given"),
+    PAIRFS_BETWEEN(given_and_kept, "the source serves on after it gave"),
+    PAIRFS_BETWEEN(given_unsealed, "an earlier attempt's GiveSlice gives"),
+    PAIRFS_BETWEEN(numbers_kept, "inode numbers go on where they were when a slice comes back"),
+    PAIRFS_BETWEEN(orphans_forgotten, "a slice's orphans are not looked after at its target"),
 };
+#undef PAIRFS_BETWEEN
 #undef PAIRFS_DESCRIBE
 
 #define PAIRFS_NAME(name) #name,
@@ -86,6 +119,7 @@ bool run_mutants(const RunOptions& options, const std::string& only) {
     if (!only.empty() && only != d.name) continue;
     RunOptions with = options;
     with.failures_max = kEnough;
+    if (options.worlds == Worlds::kAll) with.worlds = d.worlds;
     with.prepare = [&d] {
       test_switch::mutant = d.mutant;
       // What a broken invariant prints is expected here.

@@ -9,6 +9,7 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr int64_t kWallClockStart = 1'700'000'000;
+constexpr Duration kPublishPeriod = 2s;  // of the slices, beside at once when they change
 }  // namespace
 
 NodeHost::NodeHost(ClusterWorld& world, std::string name, size_t pair)
@@ -29,6 +30,7 @@ void NodeHost::start() {
   expects_failure = false;
   failed_.clear();
   records_.clear();
+  published_.clear();
   waiting_.clear();
   disk_hangs_until_ = {};
   guarded([&] {
@@ -96,7 +98,13 @@ void NodeHost::after_event() {
     return;
   }
   Instant wake = Instant::max();
+  const bool publish_all = sim.now() >= publish_at_;
+  if (publish_all) publish_at_ = sim.now() + kPublishPeriod;
   for (auto& [id, volume] : volumes_) {
+    if (volume->has_executor() &&
+        (std::exchange(published_[id], volume->executor()->slices_version()) !=
+             volume->executor()->slices_version() || publish_all))
+      world_.publish_slices(*this, id);
     wake = std::min(wake, volume->next_wake());
     if (volume->core().role() == PairCore::Role::kExecutor)
       world_.note_executor(id, volume->core().epoch(), self_);
@@ -159,6 +167,17 @@ void NodeHost::on_map() {
   }
 }
 
+void NodeHost::on_cluster() {
+  guarded([&] {
+    for (auto& [id, volume] : volumes_) volume->on_cluster();
+  });
+}
+
+void NodeHost::give_slice(VolumeId from, Slice slice, VolumeId to) {
+  if (VolumeRuntime* runtime = volume(from))
+    guarded([&] { runtime->give_slices({{slice, to}}); });
+}
+
 void NodeHost::swap_record(VolumeId volume, uint64_t expected_version, const VolumeRecord& record,
                            Duration timeout) {
   world_.swap(*this, volume, expected_version, record, timeout);
@@ -196,6 +215,7 @@ void NodeHost::on_client_message(std::vector<Bytes> envelope, const SharedBytes&
   const VolumeId id = parsed->header.volume != VolumeId{}
                           ? parsed->header.volume
                           : world_.cluster.volume_of(parsed->header.slice);
+  if (parsed->header.request.session != 0) world_.used_slices.insert(parsed->header.slice);
   VolumeRuntime* runtime = volume(id);
   if (runtime == nullptr) {
     MessageHeader answer = parsed->header;

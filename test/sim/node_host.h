@@ -21,6 +21,8 @@ class NodeHost final : public Process, public NodeServices {
                          const SharedBytes& bulk);
   void on_link_message(const LinkMessage& message, const SharedBytes& records);
   void on_map();
+  void on_cluster();
+  void give_slice(VolumeId from, Slice slice, VolumeId to);
   void connect();             // its link to the partner, when both live
   void partner_gone();
   void on_swapped(VolumeId volume, bool known, bool swapped, const ClusterWorld::Record& now_is);
@@ -72,6 +74,8 @@ class NodeHost final : public Process, public NodeServices {
   std::map<VolumeId, std::unique_ptr<LogDisk>> disks_;
   std::map<VolumeId, std::unique_ptr<VolumeRuntime>> volumes_;
   std::map<VolumeId, ClusterWorld::Record> records_;  // its copy of the map
+  std::map<VolumeId, uint64_t> published_;  // versions of the volumes' slices
+  Instant publish_at_{};
   std::map<uint64_t, std::function<void(const PeerLinks::Answer&)>> waiting_;
   uint64_t next_number_ = 1;
 };

@@ -23,15 +23,13 @@ Serving executor_of(ClusterWorld& world, VolumeId id) {
   return {};
 }
 
-// How often each request was executed with an effect or an answer.
-std::map<RequestId, int> executions(const std::vector<LogRecord>& history) {
-  std::map<RequestId, int> times;
+// Counts how often each request was executed with an effect or an answer.
+void count_executions(const std::vector<LogRecord>& history, std::map<RequestId, int>& times) {
   for (const LogRecord& record : history) {
     if (record.request.slot != kUnslotted) ++times[record.request];
     if (record.op != Conclude::kOp || record.error != 0) continue;
     if (const auto conclude = decode<Conclude>(record.body.view())) ++times[conclude->id.request];
   }
-  return times;
 }
 
 void check_history(ClusterWorld& world, VolumeId id, const std::vector<LogRecord>& history) {
@@ -53,16 +51,18 @@ void check_history(ClusterWorld& world, VolumeId id, const std::vector<LogRecord
                             record.request.session, record.request.slot, last);
     last = record.request.sequence;
   }
-  const auto times = executions(history);
+}
+
+// What was answered is in the history of some volume, once: its slice may have gone on since.
+void check_executions(ClusterWorld& world, const std::map<RequestId, int>& times) {
   for (const auto& [request, count] : times)
     if (count > 1)
-      return world.sim.fail("volume {}: session {:x} slot {} sequence {} was executed {} times",
-                            to_string(id), request.session, request.slot, request.sequence, count);
+      return world.sim.fail("session {:x} slot {} sequence {} was executed {} times", request.session,
+                            request.slot, request.sequence, count);
   for (const auto& [request, what] : world.answered) {
-    if (what.volume != id || what.error != 0 || times.contains(request)) continue;
-    if (world.lost.contains(request)) continue;
-    return world.sim.fail("volume {}: session {:x} slot {} sequence {} was answered and is lost",
-                          to_string(id), request.session, request.slot, request.sequence);
+    if (what.error != 0 || times.contains(request) || world.lost.contains(request)) continue;
+    return world.sim.fail("session {:x} slot {} sequence {} was answered and is lost",
+                          request.session, request.slot, request.sequence);
   }
 }
 
@@ -107,6 +107,7 @@ void check_histories(ClusterWorld& world, const SharedObjects& shared) {
 
 void check_volumes(ClusterWorld& world) {
   std::vector<const VolumeStore*> stores;
+  std::map<RequestId, int> times;
   for (const auto& [id, record] : world.records) {
     const Serving serving = executor_of(world, id);
     if (serving.runtime == nullptr)
@@ -115,6 +116,7 @@ void check_volumes(ClusterWorld& world) {
     const auto history = world.archives[id].history(log.last, log.last_chain);
     if (history.empty())
       return world.sim.fail("volume {}: its history cannot be put together", to_string(id));
+    count_executions(history, times);
     check_history(world, id, history);
     if (world.sim.failed()) return;
     check_replay(world, id, history, *serving.runtime->store());
@@ -122,6 +124,14 @@ void check_volumes(ClusterWorld& world) {
     for (const std::string& problem : check_volume(*serving.runtime->store()))
       return world.sim.fail("volume {}: {}", to_string(id), problem);
     stores.push_back(serving.runtime->store());
+  }
+  check_executions(world, times);
+  if (world.sim.failed()) return;
+  for (uint32_t slice = 0; slice < kSliceCount; ++slice) {
+    const VolumeId mapped = world.cluster.volume_of(static_cast<Slice>(slice));
+    const Serving serving = executor_of(world, mapped);
+    if (!serving.runtime->executor()->owns(static_cast<Slice>(slice)))
+      return world.sim.fail("slice {} is not on {}, as the map says", slice, to_string(mapped));
   }
   for (const std::string& problem : check_cluster(stores)) return world.sim.fail("{}", problem);
 }

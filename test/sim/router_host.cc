@@ -79,8 +79,8 @@ void RouterHost::on_client_message(const Bytes& client, const SharedBytes& head,
     case Kind::kMapRead: {
       MapReadReply map;
       if (map_known_) {
-        map.map_version = 1;
-        map.entries.push_back({kClusterKey, 1, encode(world_.cluster)});
+        map.map_version = world_.cluster_version;
+        map.entries.push_back({kClusterKey, world_.cluster_version, encode(world_.cluster)});
       }
       MessageHeader answer = decision.header;
       answer.flags = kFlagReply;

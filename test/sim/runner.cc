@@ -13,6 +13,7 @@
 #include "test/sim/faults.h"
 #include "test/sim/mutants.h"
 #include "test/sim/pair_world.h"
+#include "test/sim/volumes_world.h"
 
 namespace pairfs::sim {
 namespace {
@@ -213,8 +214,10 @@ SeedResult run_seed(uint64_t seed, Worlds worlds, bool trace) {
   SeedResult result{seed, {}, {}};
   take_reached();
   for (const char* fault : kFaultNames) result.counts[std::string("fault.") + fault] = 0;
-  if (worlds != Worlds::kCluster) run_world<Pair>(seed, trace, "pair", &result);
-  if (worlds != Worlds::kPair) run_world<Cluster>(seed, trace, "cluster", &result);
+  const auto wanted = [&](Worlds world) { return worlds == world || worlds == Worlds::kAll; };
+  if (wanted(Worlds::kPair)) run_world<Pair>(seed, trace, "pair", &result);
+  if (wanted(Worlds::kVolumes)) run_world<VolumesWorld>(seed, trace, "volumes", &result);
+  if (wanted(Worlds::kCluster)) run_world<Cluster>(seed, trace, "cluster", &result);
   for (const auto& [name, count] : take_reached()) result.counts[name] += count;
   return result;
 }

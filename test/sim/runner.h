@@ -12,7 +12,7 @@
 namespace pairfs::sim {
 
 // Which worlds a seed runs.
-enum class Worlds { kPair, kCluster, kAll };
+enum class Worlds { kPair, kVolumes, kCluster, kAll };
 
 struct SeedResult {
   uint64_t seed = 0;

@@ -39,7 +39,91 @@ void when_executes(ClusterWorld& world, NodeHost& node, std::function<void()> wh
   });
 }
 
+// The node that executes this volume; null between two executors.
+NodeHost* executor_of(ClusterWorld& world, VolumeId id) {
+  for (auto& node : world.nodes)
+    if (VolumeRuntime* volume = node->alive() ? node->volume(id) : nullptr)
+      if (volume->core().may_execute() && volume->has_executor()) return node.get();
+  return nullptr;
+}
+// As soon as some volume has committed what others do not know of yet, within `limit`.
+void when_decided(ClusterWorld& world, Instant limit, std::function<void(VolumeId coordinator, VolumeId told)> what) {
+  for (const auto& [id, record] : world.records) {
+    NodeHost* node = executor_of(world, id);
+    if (node == nullptr) continue;
+    const auto open = node->volume(id)->executor()->open_transactions();
+    if (open.decided.empty()) continue;
+    return what(id, open.decided.front().participants.front());
+  }
+  if (world.sim.now() < limit)
+    after(world, 200us, [&world, limit, what = std::move(what)] { when_decided(world, limit, what); });
+}
+void lose_pair(ClusterWorld& world, VolumeId of) {
+  NodeHost* node = executor_of(world, of);
+  if (node == nullptr) return;
+  NodeHost& partner = world.partner_of(*node);
+  kill(world, *node, How::kPowerLoss, 300ms);
+  if (partner.alive()) kill(world, partner, How::kPowerLoss, 400ms);
+}
+
 const Scenario kScenarios[] = {
+    {"a pair loses power within 50 ms of a commit",
+     [](Swarm& s) {
+       s.durable_clients = true;
+       s.think_max = 10ms;
+       s.sync_max = 10ms;
+     },
+     [](ClusterWorld& w) {
+       for (int i = 0; i < 4; ++i)
+         after(w, 500ms + i * 3500ms, [&w, i] {
+           when_decided(w, w.sim.now() + 3s, [&w, i](VolumeId coordinator, VolumeId told) {
+             after(w, w.sim.random.duration(0us, 50ms),
+                   [&w, id = i % 2 == 0 ? coordinator : told] { lose_pair(w, id); });
+           });
+         });
+     }},
+    {"a stale abort after a retried commit",
+     [](Swarm& s) {
+       s.duplicate_one_in = 2;
+       s.think_max = 10ms;
+       s.peer_cut = 500ms;
+     },
+     [](ClusterWorld& w) {
+       for (int i = 0; i < 4; ++i)
+         after(w, 500ms + i * 3500ms, [&w] {
+           when_decided(w, w.sim.now() + 3s, [&w](VolumeId coordinator, VolumeId) {
+             if (NodeHost* node = executor_of(w, coordinator)) kill(w, *node, How::kKill, 500ms);
+           });
+         });
+     }},
+    {"slices move while they coordinate",
+     [](Swarm& s) {
+       s.think_max = 5ms;
+       s.slice_move = 30ms;
+     },
+     [](ClusterWorld&) {}},
+    {"takeover at both ends of a move",
+     [](Swarm& s) { s.think_max = 20ms; },
+     [](ClusterWorld& w) {
+       for (int i = 0; i < 4; ++i)
+         after(w, 500ms + i * 3500ms, [&w] {
+           const Slice slice = *w.used_slices.begin();
+           const VolumeId from = w.cluster.volume_of(slice);
+           const VolumeId to{static_cast<uint16_t>(3 - from.pair), from.index};
+           if (!w.move_slice(slice, to)) return;
+           after(w, w.sim.random.duration(0us, 15ms), [&w, from, to] {
+             for (const VolumeId id : {from, to})
+               if (NodeHost* node = executor_of(w, id)) kill(w, *node, How::kKill, 500ms);
+           });
+         });
+     }},
+    {"readers during renames between pairs that answer slowly",
+     [](Swarm& s) {
+       s.think_max = 2ms;
+       s.latency_max = 20ms;
+       s.peer_cut = 1s;
+     },
+     [](ClusterWorld&) {}},
     {"a logger takes over and dies before its first consistency point",
      [](Swarm& s) { s.checkpoint_interval = 60s; },
      [](ClusterWorld& w) {
