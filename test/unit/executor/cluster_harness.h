@@ -112,6 +112,7 @@ class ClusterHarness {
     ++node.volume->config.epoch;
     node.volume->now = now_;
     replay(*node.volume);
+    node.volume->synced = node.volume->sequence;  // with the epoch's first record, before it serves
     const auto owned = node.volume->executor->owned_slices();
     for (const auto& session : node.volume->executor->sessions())
       if (clients_declare && !owned.empty())
@@ -236,6 +237,7 @@ class ClusterHarness {
   void open_session(VolumeHarness& volume, Slice slice, SessionId session) {
     const OpenSession open{.slice = slice, .host = "h", .mount = "m"};
     REQUIRE(volume.send_as(open, {session, 0, 1}).error == 0);
+    volume.synced = volume.sequence;
   }
   void at(Instant when, std::function<void()> what) {
     events_.push({when, ++event_number_, std::move(what)});
