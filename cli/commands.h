@@ -28,6 +28,7 @@ void add_pair(CLI::App& app, int& exit_code);
 void add_rebalance(CLI::App& app, int& exit_code);
 void add_placement(CLI::App& app, int& exit_code);
 void add_element(CLI::App& app, int& exit_code);
+void add_volume(CLI::App& app, int& exit_code);
 void add_scrub(CLI::App& app, int& exit_code);
 void add_supervise(CLI::App& app, int& exit_code);  // not for people: what `up` leaves running
 

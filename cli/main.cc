@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   add_events(app, exit_code);
   add_map(app, exit_code);
   add_element(app, exit_code);
+  add_volume(app, exit_code);
   add_scrub(app, exit_code);
   add_fsck(app, exit_code);
   add_pair(app, exit_code);

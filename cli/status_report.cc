@@ -188,8 +188,11 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
     for (const Json& volume : pair["volumes"]) {
       const std::string id = volume["id"];
       if (volume["epoch"] == 0) return fmt::format("volume {} was never opened", id);
-      if (volume["mode"] != "paired")
-        return fmt::format("volume {} is solo on {}", id, volume["executor"].get<std::string>());
+      if (volume["mode"] != "paired") {
+        const std::string why = volume.value("takeover_obstacle", "");
+        return fmt::format("volume {} is solo on {}{}{}", id, volume["executor"].get<std::string>(),
+                           why.empty() ? "" : ": ", why);
+      }
       if (volume["serving"] != true) return fmt::format("volume {} has no executor", id);
       const std::string obstacle = volume.value("takeover_obstacle", "");
       if (!obstacle.empty()) return fmt::format("of volume {}: {}", id, obstacle);

@@ -71,6 +71,7 @@ class MapClientImpl final : public MapClient {
 
   const std::vector<MapEntry>& entries() const override { return entries_; }
 
+  Instant last_answer() const override { return last_answer_; }
   bool reachable(Instant now) const override {
     return last_answer_ != Instant{} && now - last_answer_ <= kReachableFor;
   }

@@ -48,6 +48,8 @@ class MapClient {
   virtual uint64_t map_version() const = 0;
   virtual const MapEntry* find(BytesView key) const = 0;
   virtual const std::vector<MapEntry>& entries() const = 0;  // sorted by key
+  // When the store answered last; Instant{}: never.
+  virtual Instant last_answer() const = 0;
   // True when the store answered within the last second.
   virtual bool reachable(Instant now) const = 0;
   // Asks for a fresh copy now rather than when the watch tells.

@@ -36,13 +36,15 @@
   X(changes_not_copied) X(counter_left_behind) X(replies_left_behind) X(given_and_forgotten)    \
   X(cleared_before_opened) X(old_copy_kept) X(older_move_received) X(part_received_twice)       \
   X(taken_unsynced) X(given_unsynced) X(opened_unsynced) X(opened_when_taken)                   \
-  X(given_and_kept) X(given_unsealed) X(numbers_kept) X(orphans_forgotten)
+  X(given_and_kept) X(given_unsealed) X(numbers_kept) X(orphans_forgotten) X(diverged_dropped)
 
 #define PAIRFS_REACHED_POINTS(X)                                                              \
   X(p1_other_life_refused) X(p1_higher_epoch_seen) X(p2_ack_waits) X(p3_read_waits)           \
   X(p4_lease_missing) X(p4_lease_granted) X(p5_solo) X(p5_unknown_swap_repeated)              \
   X(p5_stricter_rule) X(p5_logger_takes_over) X(p6_opened) X(p6_tail_replayed)                \
   X(p7_waits_a_lease) X(p7_joins) X(p7_log_reset) X(p7_paired) X(p7_giveback) X(p8_handover)  \
+  X(p8_map_away) X(p6_left_to_partner) X(p6_gap_refused) X(p9_operators_word)                 \
+  X(p10_history_kept)                                                                         \
   X(p9_waits_for_partner) X(p9_starts_alone) X(p9_longest_log_starts) X(p9_solo_restarts)     \
   X(log_tail_cut) X(log_damage_found) X(log_trimmed) X(checkpoint_logged)                     \
   X(checkpoint_confirmed) X(checkpoint_failed) X(session_expired) X(retry_answered_again)     \

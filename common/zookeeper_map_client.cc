@@ -106,6 +106,7 @@ class ZooKeeperMapClient final : public MapClient {
     return at != entries_.end() && at->key == key ? &*at : nullptr;
   }
   const std::vector<MapEntry>& entries() const override { return entries_; }
+  Instant last_answer() const override { return last_answer_; }
   bool reachable(Instant now) const override {
     return last_answer_ != Instant{} && now - last_answer_ <= kReachableFor;
   }

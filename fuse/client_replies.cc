@@ -76,8 +76,9 @@ void ClientCore::learn(const Request& request, Epoch epoch, Instant now) {
     smoothed = smoothed == Duration::zero() ? sample : (7 * smoothed + sample) / 8;
   }
   if (epoch <= channel.epoch) return;
-  // A new executor does not know what is open here, except by what this very command told it.
-  const bool told = request.role == Role::kDeclare || request.role == Role::kOpenSession;
+  // A new executor does not know what is open here, unless the session is as new; a declaration that
+  // met it names the epoch before.
+  const bool told = request.role == Role::kOpenSession;
   if (channel.epoch != 0 && !told && !PAIRFS_MUTANT(opens_not_declared))
     channel.declare_wanted = true;
   channel.epoch = epoch;

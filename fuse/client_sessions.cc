@@ -125,6 +125,8 @@ void ClientCore::declare_if_due(VolumeId volume, Instant now) {
   declare.slice = slice_of_volume(volume).value_or(0);
   // All, not only what the map puts there: a slice may have come to the volume since, or this very
   // message may go to a volume that its slice has moved to. Who is asked takes what it has.
+  declare.inodes.push_back({0, channel.epoch});  // whom it is for: a later executor ignores it
+  declare.counts.push_back(0);
   for (const auto& [inode, count] : opens_.list([](InodeRef) { return true; })) {
     declare.inodes.push_back(inode);
     declare.counts.push_back(count);

@@ -62,6 +62,13 @@ Timestamp NodeLoop::wall_clock() const {
   return {t.tv_sec, static_cast<uint32_t>(t.tv_nsec)};
 }
 
+// As this node's earlier life kept it.
+VolumeRecord NodeLoop::copied_record(VolumeId id) const {
+  for (const MapEntry& entry : map_copy_->entries())
+    if (entry.key == volume_key(id)) return decode<VolumeRecord>(entry.value).value_or(VolumeRecord());
+  return {};
+}
+
 int NodeLoop::run() {
   std::string trouble;
   map_copy_ = FileMapStore::open(config_.state_dir + "/map", &trouble);
@@ -91,6 +98,10 @@ int NodeLoop::run() {
       drain_clients();
       workers_.run_completions();
       map_->step(now());
+      if (map_->last_answer() > map_asked_at_) {
+        map_asked_at_ = Instant::max();
+        for (auto& [id, volume] : volumes_) volume->on_map_answered();
+      }
       for (const Socket::LinkEvent event : link_out_->link_events()) {
         const bool up = event == Socket::LinkEvent::kConnected;
         log_info(up ? "link.up" : "link.down", "partner={}", link_out_->endpoint());
@@ -199,7 +210,8 @@ bool NodeLoop::start(std::string* why) {
                      partner.name,
                      info.home == config_.name,
                      config_.timings,
-                     own_process()};
+                     own_process(),
+                     copied_record(info.id)};
       volume.checkpoint_log_bytes = config_.checkpoint_log_bytes;
       volume.checkpoint_interval = config_.checkpoint_interval;
       volume.replay_max = config_.replay_max;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -33,7 +34,10 @@ class NodeLoop final : public NodeServices {
   void send_link(const LinkMessage& message, SharedBytes records) override;
   void swap_record(VolumeId volume, uint64_t expected_version, const VolumeRecord& record,
                    Duration timeout) override;
-  void read_map() override { map_->refresh(); }
+  void read_map() override {
+    map_asked_at_ = now();
+    map_->refresh();
+  }
   const ClusterMap& cluster() const override { return cluster_; }
   const ClusterPolicy& policy() const override { return policy_; }
   void reply(const std::vector<Bytes>& envelope, const MessageHeader& header, BytesView body,
@@ -62,6 +66,10 @@ class NodeLoop final : public NodeServices {
   void rebalance();
   void swap_cluster_record(const char* key, uint64_t version, Bytes value);
   void on_admin(const Message& message, const ParsedHead& head);
+  VolumeRecord copied_record(VolumeId id) const;
+  using AdminAnswer = std::function<void(bool ok, const nlohmann::json& json)>;
+  // node_decisions.cc. False: the verb is another's.
+  bool on_decision(BytesView verb, BytesView arguments, const AdminAnswer& answer);
   nlohmann::json status() const;
   VolumeRuntime* find_volume(VolumeId id);
 
@@ -75,6 +83,7 @@ class NodeLoop final : public NodeServices {
   std::unique_ptr<MapClient> map_;
   ClusterMap cluster_;
   uint64_t cluster_version_ = 0;
+  Instant map_asked_at_ = Instant::max();  // by a volume that waits for the answer
   // P11: a copy of the map on this node's disk, from which a lost map store can be rebuilt, and
   // which tells an older one. A worker writes it, one change at a time.
   std::unique_ptr<FileMapStore> map_copy_;

@@ -99,6 +99,10 @@ Json volume_json(const VolumeRuntime& volume) {
          std::chrono::duration_cast<std::chrono::milliseconds>(slices.longest_freeze).count()}};
     out["transactions"] = {{"held", open.held.size()}, {"decided", open.decided.size()}};
   }
+  if (core.diverged())
+    out["trouble"] = "this node's history has answers that the executor's lacks: see pairfs volume resolve";
+  else if (volume.log().summary().damaged)
+    out["trouble"] = "this node's log is damaged; its partner's will replace it";
   if (executor) {
     out["takeover_obstacle"] = core.takeover_obstacle();
     Json raid = raid_json(volume);
@@ -266,6 +270,7 @@ void NodeLoop::on_admin(const Message& message, const ParsedHead& head) {
     answer(false, {{"error", fmt::format("node {} has no volume \"{}\"", config_.name, wanted)}});
     return;
   }
+  if (on_decision(request->verb, request->arguments, answer)) return;
   answer(false, {{"error", fmt::format("unknown verb \"{}\"", std::string(request->verb))}});
 }
 

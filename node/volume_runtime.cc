@@ -62,6 +62,18 @@ void VolumeRuntime::on_swapped(bool known, bool swapped, const VolumeRecord& rec
   feed(pair_event::Swapped{known, swapped, record, version});
 }
 
+void VolumeRuntime::on_map_answered() { feed(pair_event::MapAnswered{}); }
+
+std::string VolumeRuntime::start_alone(bool force, bool check) {
+  const std::string obstacle = core_.start_alone_obstacle(force, services_.now());
+  if (!obstacle.empty() || check) return obstacle;
+  log_->give_up_damaged();
+  feed(pair_event::StartAlone{});
+  return "";
+}
+
+void VolumeRuntime::drop_history() { feed(pair_event::DropHistory{}); }
+
 void VolumeRuntime::hand_over() { feed(pair_event::HandOver{}); }
 
 void VolumeRuntime::on_link_message(const LinkMessage& message, const SharedBytes& records) {
@@ -114,6 +126,8 @@ void VolumeRuntime::perform(PairEffects effects) {
           } else if constexpr (std::is_same_v<E, pair_effect::Role>) {
             services_.note_event(config_.pair.volume, core_.epoch(), e.text,
                                  services_.wall_clock());
+          } else if constexpr (std::is_same_v<E, pair_effect::GiveUp>) {
+            services_.fail_stop(cannot_open_);
           }
         },
         effect);
@@ -123,7 +137,8 @@ void VolumeRuntime::perform(PairEffects effects) {
 struct VolumeRuntime::Opening {
   std::unique_ptr<VolumeStore> store;
   std::unique_ptr<Executor> executor;
-  std::string why;
+  std::string why;  // it cannot be opened
+  bool log_bad = false;
   Sequence replayed = 0;
   Timestamp opened_at, replayed_at;
 };
@@ -132,6 +147,11 @@ void VolumeRuntime::do_open(Epoch epoch) {
   const uint64_t life = ++life_;
   auto opening = std::make_shared<Opening>();
   const auto point = log_->newest_checkpoint();
+  if (const std::string gap = log_->gap_to_checkpoint(); !gap.empty()) {
+    PAIRFS_REACHED(p6_gap_refused);
+    opening_failed(gap, true);
+    return;
+  }
   StoreConfig store_config = config_.store;
   store_config.group_record = log_->newest_elements();
   store_config.open_element = services_.element_opener(config_.pair.volume, epoch);
@@ -173,6 +193,7 @@ void VolumeRuntime::do_open(Epoch epoch) {
           });
         } catch (const LogFailure& failure) {
           opening->why = failure.what();
+          opening->log_bad = true;
         } catch (const RowsUnreadable& unreadable) {
           opening->why = unreadable.what();
         }
@@ -181,9 +202,7 @@ void VolumeRuntime::do_open(Epoch epoch) {
       [this, opening, life] {
         if (life != life_) return;  // deposed meanwhile
         if (!opening->why.empty() || opening->executor == nullptr) {
-          log_error("volume.open_failed", "volume={} why=\"{}\"", to_string(config_.pair.volume),
-                    opening->why);
-          services_.fail_stop(opening->why);
+          opening_failed(opening->why, opening->log_bad);
           return;
         }
         store_ = std::move(opening->store);
@@ -213,6 +232,12 @@ void VolumeRuntime::do_open(Epoch epoch) {
       });
 }
 
+void VolumeRuntime::opening_failed(const std::string& why, bool log_bad) {
+  log_error("volume.open_failed", "volume={} why=\"{}\"", to_string(config_.pair.volume), why);
+  cannot_open_ = why;
+  feed(pair_event::Opened{false, log_bad});
+}
+
 void VolumeRuntime::do_close() {
   ++life_;
   // No answer to clients: they ask again, and the new executor knows what became of it.
@@ -220,6 +245,8 @@ void VolumeRuntime::do_close() {
   pending_.clear();
   by_request_.clear();
   parked_.clear();
+  decided_.clear();
+  finished_point_ = nullptr;
   for (const auto& pending : dropped)
     if (pending->done) pending->done({ReplyStatus::kNotExecutor, 0, {}});
   // A checkpoint that a worker is still writing keeps what it needs; late results are dropped.
@@ -427,7 +454,7 @@ void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput
   pending->durable = executed.needs_sync;
   if (executed.logged) {
     LogRecord record;
-    record.epoch = core_.epoch();
+    record.epoch = core_.record_epoch();
     record.op = input.op;
     record.slice = input.slice;
     record.request = input.request;
@@ -471,7 +498,7 @@ void VolumeRuntime::execute_internal(const CommandInput& input) {
   Executed executed = run_command(input);
   if (!executed.logged) return;
   LogRecord record;
-  record.epoch = core_.epoch();
+  record.epoch = core_.record_epoch();
   record.op = input.op;
   record.slice = input.slice;
   record.request = input.request;
@@ -486,6 +513,7 @@ void VolumeRuntime::execute_internal(const CommandInput& input) {
 void VolumeRuntime::run_follow_ups() {
   if (executor_ == nullptr || !core_.may_execute()) return;
   begin_serving();
+  answer_decided();
   try {
     for (const CommandInput& input : executor_->take_follow_ups(services_.now()))
       execute_internal(input);
@@ -577,7 +605,15 @@ void VolumeRuntime::coordinate(const CoordinatorEvent& event) {
           coordinate(CommandAnswered{tag, answer.status, answer.error, answer.reply});
         });
   }
-  for (const CommandInput& input : effects.answer) {
+  for (CommandInput& input : effects.answer) decided_.push_back(std::move(input));
+  answer_decided();
+}
+
+// The log may not grow while the volume is handed over, whoever answers meanwhile.
+void VolumeRuntime::answer_decided() {
+  while (!decided_.empty() && core_.may_execute()) {
+    const CommandInput input = std::move(decided_.front());
+    decided_.pop_front();
     const auto found = parked_.find(input.request);
     if (found == parked_.end()) continue;
     const std::shared_ptr<Pending> parked = found->second;
@@ -635,6 +671,7 @@ void VolumeRuntime::release_answers() {
 void VolumeRuntime::flush() {
   take_held_requests();
   note_elements();
+  if (finished_point_ != nullptr && core_.may_execute()) std::exchange(finished_point_, nullptr)();
   release_answers();
   const Instant now = services_.now();
   run_follow_ups();
@@ -707,6 +744,10 @@ void VolumeRuntime::finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpo
                                       Sequence contains, uint32_t chain,
                                       std::shared_ptr<Result<Bytes>> token, uint64_t life) {
   if (life != life_ || store_ == nullptr) return;
+  if (!core_.may_execute()) {  // its record must wait, see answer_decided()
+    finished_point_ = [=, this] { finish_checkpoint(checkpoint, contains, chain, token, life); };
+    return;
+  }
   checkpointing_ = false;
   store_->finish(checkpoint, token->ok());
   if (!token->ok()) {
@@ -722,7 +763,7 @@ void VolumeRuntime::finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpo
   point.chain_crc = chain;
   point.store_token = std::move(**token);
   LogRecord record;
-  record.epoch = core_.epoch();
+  record.epoch = core_.record_epoch();
   record.op = ConsistencyPoint::kOp;
   record.request.slot = kUnslotted;
   record.body = SharedBytes::from(encode(point));

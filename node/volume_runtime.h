@@ -29,7 +29,7 @@ class NodeServices {
   virtual void send_link(const LinkMessage& message, SharedBytes records) = 0;
   virtual void swap_record(VolumeId volume, uint64_t expected_version, const VolumeRecord& record,
                            Duration timeout) = 0;  // then VolumeRuntime::on_swapped
-  virtual void read_map() = 0;
+  virtual void read_map() = 0;  // then VolumeRuntime::on_map_answered
   virtual const ClusterMap& cluster() const = 0;
   virtual const ClusterPolicy& policy() const = 0;
   virtual void reply(const std::vector<Bytes>& envelope, const MessageHeader& header,
@@ -80,6 +80,8 @@ class VolumeRuntime final : public LogView {
   void on_partner_dead(Incarnation incarnation);
   void on_record(const VolumeRecord& record, uint64_t version);
   void on_swapped(bool known, bool swapped, const VolumeRecord& record, uint64_t version);
+  // The map's store answered a question that NodeServices::read_map() asked, or a later one.
+  void on_map_answered();
   // Call at the end of every wake-up of the loop and at next_wake(): sends what was gathered,
   // answers what may be answered.
   void flush();
@@ -90,6 +92,9 @@ class VolumeRuntime final : public LogView {
 
   // ---- admin ----
   void hand_over();
+  // What only an operator decides (P9, P10). Empty: it is done, or with `check` could be done.
+  std::string start_alone(bool force, bool check);
+  void drop_history();
   // Calls done when all that was executed so far is on stable storage at both nodes (false: this
   // node does not execute the volume).
   void sync(std::function<void(bool)> done);
@@ -155,6 +160,7 @@ class VolumeRuntime final : public LogView {
   void feed(const PairEvent& event);
   void perform(PairEffects effects);
   void do_open(Epoch epoch);
+  void opening_failed(const std::string& why, bool log_bad);
   void do_close();
   void do_append_epoch(Epoch epoch, bool solo);
   void do_sync();
@@ -164,6 +170,7 @@ class VolumeRuntime final : public LogView {
   bool refuse(ReplyStatus* status) const;
   void execute(std::shared_ptr<Pending> pending, const CommandInput& input);
   void coordinate(const CoordinatorEvent& event);
+  void answer_decided();
   void execute_internal(const CommandInput& input);
   void begin_serving();
   void run_follow_ups();
@@ -194,13 +201,15 @@ class VolumeRuntime final : public LogView {
   Instant slices_wake_ = Instant::max();
   uint64_t slices_seen_ = 0;  // slices_version() when it was last looked at
   uint64_t life_ = 0;  // counts openings and closings, so that late worker results are known
+  std::string cannot_open_;  // why
   bool began_serving_ = false;
   bool answered_ = false;  // a client, since the volume was opened
 
   Latencies latencies_;
   std::deque<std::shared_ptr<Pending>> pending_;
   std::map<RequestId, std::shared_ptr<Pending>> by_request_;  // mutations on their way
-  std::map<RequestId, std::shared_ptr<Pending>> parked_;      // waiting locks
+  std::map<RequestId, std::shared_ptr<Pending>> parked_;      // waiting locks and transactions
+  std::deque<CommandInput> decided_;  // parked ones whose transaction came to its end
   // Requests that came a moment too early: the volume is being opened, paired or handed over.
   // Held, so that their senders need not ask again; a sender that does is dropped as repeated.
   struct HeldRequest {
@@ -241,6 +250,7 @@ class VolumeRuntime final : public LogView {
 
   bool checkpointing_ = false;
   bool checkpoint_wanted_ = false;
+  std::function<void()> finished_point_;  // waits until the log may grow
   Instant last_checkpoint_{};
   Instant next_housekeeping_{};
   uint64_t bytes_since_checkpoint_ = 0;

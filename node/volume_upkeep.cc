@@ -18,7 +18,7 @@ void VolumeRuntime::note_elements() {
   if (version == logged_elements_) return;
   logged_elements_ = version;
   LogRecord record;
-  record.epoch = core_.epoch();
+  record.epoch = core_.record_epoch();
   record.op = ElementsChanged::kOp;
   record.request.slot = kUnslotted;
   record.body = SharedBytes::from(encode(ElementsChanged{store_->group_record()}));

@@ -33,6 +33,7 @@ struct Session {
   // Not in rows:
   Instant heard;
   bool declared = true;
+  uint64_t declared_sequence = 0;  // of its newest declaration here
   // By slot: the CreateFile whose handle this executor counted.
   std::unordered_map<uint32_t, uint64_t> counted_creates;
   uint64_t last_sequence(uint32_t slot) const {

@@ -129,6 +129,15 @@ void CommandLog::settle_bad_record(std::vector<std::string> behind) {
   for (const std::string& name : behind) files_->remove(name);
 }
 
+void CommandLog::give_up_damaged() {
+  if (!summary_.damaged) return;
+  if (!segments_.empty()) segments_.back()->file->zero_from(end_offset_);
+  for (const std::string& name : damaged_behind_) files_->remove(name);
+  damaged_behind_.clear();
+  recovered_synced_ = summary_.last;
+  summary_.damaged = false;
+}
+
 void CommandLog::note(const LogRecord& record, uint64_t offset, size_t length) {
   index_.push_back({record.epoch, record.chain_crc, static_cast<uint32_t>(length), offset,
                     segments_.back()});
@@ -140,7 +149,7 @@ void CommandLog::note(const LogRecord& record, uint64_t offset, size_t length) {
   }
   if (record.op == ConsistencyPoint::kOp) {
     if (auto point = decode<ConsistencyPoint>(record.body.view()))
-      checkpoint_ = {record.sequence, point->sequence, point->store_token};
+      checkpoint_ = {record.sequence, point->sequence, point->chain_crc, point->store_token};
   }
 }
 
@@ -154,6 +163,19 @@ std::optional<uint32_t> CommandLog::chain_at(Sequence sequence) const {
   if (sequence == summary_.base) return summary_.base_chain;
   if (sequence < summary_.base || sequence > summary_.last) return std::nullopt;
   return index_[sequence - summary_.base - 1].chain;
+}
+
+std::string CommandLog::gap_to_checkpoint() const {
+  const Sequence from = checkpoint_.sequence;
+  if (from < summary_.base || from > summary_.last)
+    return fmt::format("the log of volume {} has records {} to {}, which do not reach back to {}",
+                       to_string(config_.volume), summary_.base + 1, summary_.last,
+                       checkpoint_.record == 0 ? "the volume's beginning"
+                                               : fmt::format("consistency point {}", from));
+  if (checkpoint_.record != 0 && *chain_at(from) != checkpoint_.chain)
+    return fmt::format("consistency point {} of volume {} is of another history than the log", from,
+                       to_string(config_.volume));
+  return "";
 }
 
 bool CommandLog::has_epoch(Epoch epoch) const {
@@ -207,6 +229,8 @@ void CommandLog::write_pieces(const BytesView* pieces, size_t count, size_t tota
 
 Bytes CommandLog::append(LogRecord& record) {
   ENSURE(!summary_.damaged, "append to a damaged log of volume {}", to_string(config_.volume));
+  ENSURE(record.epoch >= summary_.last_epoch, "volume {}: a record of epoch {} behind one of {}",
+         to_string(config_.volume), record.epoch, summary_.last_epoch);
   record.sequence = summary_.last + 1;
   record.cluster_id = config_.cluster_id;
   record.volume = config_.volume;
@@ -236,12 +260,13 @@ bool CommandLog::append_encoded(const SharedBytes& records) {
   };
   Sequence last = summary_.last;
   uint32_t chain = summary_.last_chain;
+  Epoch epoch = summary_.last_epoch;
   bool whole = true;
   while (at < records.size()) {
     RecordError error;
     auto record = parse_record(records.part(at, records.size() - at), &error);
     if (!record || record->sequence != last + 1 || record->volume != config_.volume ||
-        record->cluster_id != config_.cluster_id ||
+        record->cluster_id != config_.cluster_id || record->epoch < epoch ||
         record->chain_crc != expected_chain(records.view().substr(at), chain)) {
       whole = false;
       break;
@@ -253,6 +278,7 @@ bool CommandLog::append_encoded(const SharedBytes& records) {
       write_run();
     last = record->sequence;
     chain = record->chain_crc;
+    epoch = record->epoch;
     run.emplace_back(std::move(*record), length);
     at += length;
   }

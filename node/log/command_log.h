@@ -49,19 +49,24 @@ class CommandLog {
   // Bytes of a record that is here.
   uint64_t record_bytes(Sequence sequence) const;
 
-  // Appends as last()+1; fills in sequence, chain crc, ids. Returns the encoded header.
+  // Appends as last()+1; fills in sequence, chain crc, ids. Returns the encoded header. The epoch is
+  // never below that of the record before.
   Bytes append(LogRecord& record);
   // Appends records as the partner encoded them, one after the other. Stops at the first that
-  // does not continue the log; returns false then.
+  // does not continue the log, by sequence, chain crc and epoch; returns false then.
   bool append_encoded(const SharedBytes& records);
 
   // The newest consistency point among the records, and the number of its own record.
   struct CheckpointRecord {
     Sequence record = 0;    // 0: none
     Sequence sequence = 0;  // what it contains
+    uint32_t chain = 0;     // chain crc of record `sequence`
     Bytes token;
   };
   const CheckpointRecord& newest_checkpoint() const { return checkpoint_; }
+  // Empty: the records here go on from the newest consistency point without a gap (P6), by sequence
+  // and chain crc; without a point, from the volume's first record. Else a sentence.
+  std::string gap_to_checkpoint() const;
   // What the newest ElementsChanged record keeps; empty: there is none.
   const Bytes& newest_elements() const { return elements_; }
 
@@ -97,6 +102,8 @@ class CommandLog {
 
   // Drops whole segments that hold only records up to `through`.
   void trim(Sequence through);
+  // Goes on behind the last readable record of a damaged log; what lies beyond it is given up.
+  void give_up_damaged();
   // Forgets every record; the next one is base+1, continuing base_chain. The old segments are kept
   // aside as previous.* until the next trim().
   void reset(Sequence base, uint32_t base_chain);

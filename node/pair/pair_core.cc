@@ -19,13 +19,25 @@ const char* to_string(PairCore::Role role) {
 }
 
 PairCore::PairCore(Config config, const LogView& log, Instant now)
-    : config_(std::move(config)), log_(log), started_at_(now), next_wake_(now), last_heard_(now) {
+    : config_(std::move(config)),
+      log_(log),
+      started_at_(now),
+      stepped_at_(now),
+      next_wake_(now),
+      last_heard_(now) {
+  note_alone(config_.known_before);
   giveback_after_ = config_.timings.giveback_delay;
 }
 
 PairEffects PairCore::step(const PairEvent& event, Instant now) {
   Effects out;
   next_wake_ = now + config_.timings.heartbeat;
+  // Who did not run for a while heard nothing in it, whatever the partner said.
+  if (const Duration stalled = now - stepped_at_; stalled > config_.timings.silence / 3) {
+    last_heard_ += stalled;
+    progress_at_ += stalled;
+  }
+  stepped_at_ = now;
   std::visit(
       [&]<class E>(const E& e) {
         if constexpr (std::is_same_v<E, pair_event::Record>) {
@@ -47,6 +59,7 @@ PairEffects PairCore::step(const PairEvent& event, Instant now) {
             if (sent_ == partner_held_) progress_at_ = now;
           }
         } else if constexpr (std::is_same_v<E, pair_event::Opened>) {
+          if (role_ == Role::kOpening && !e.ok) opening_failed(e.log_bad, now, out);
           if (role_ == Role::kOpening && e.ok) {
             set_role(Role::kExecutor, out);
             epoch_record_ = log_.log_summary().last + 1;
@@ -63,6 +76,13 @@ PairEffects PairCore::step(const PairEvent& event, Instant now) {
           if (role_ == Role::kExecutor && !record_.solo && handing_over_ == HandingOver::kNone) {
             begin_handover(now, out);
           }
+        } else if constexpr (std::is_same_v<E, pair_event::StartAlone>) {
+          start_alone(now, out);
+        } else if constexpr (std::is_same_v<E, pair_event::DropHistory>) {
+          history_dropped_ = true;
+          join_at_ = {};
+        } else if constexpr (std::is_same_v<E, pair_event::MapAnswered>) {
+          if (handing_over_ == HandingOver::kAskMap) handing_over_ = HandingOver::kDrain;
         } else if constexpr (std::is_same_v<E, pair_event::Confirmable>) {
           logged_cp_record_ = e.checkpoint_record;
           logged_cp_contains_ = e.contains;
@@ -84,10 +104,14 @@ void PairCore::on_record(const VolumeRecord& record, uint64_t version, Instant, 
   record_known_ = true;
   record_ = record;
   record_version_ = version;
+  if (!record.solo) paired_epoch_ = record.epoch;
+  note_alone(record);
   if (swapping_ && version > swap_expected_version_) swapping_.reset();  // decided, either way
 }
 
 void PairCore::on_swapped(const pair_event::Swapped& event, Instant now, Effects& out) {
+  // Also the answer to a swap that is decided already may bring a newer record.
+  if (event.known) on_record(event.record, event.version, now, out);
   if (!swapping_) return;
   if (!event.known && !PAIRFS_MUTANT(unanswered_swap_forgotten)) {
     // It may still happen: ask again with the same words until the map answers.
@@ -96,7 +120,6 @@ void PairCore::on_swapped(const pair_event::Swapped& event, Instant now, Effects
                                     config_.timings.map_timeout});
     return;
   }
-  if (event.known) on_record(event.record, event.version, now, out);
   swapping_.reset();
 }
 
@@ -177,15 +200,24 @@ void PairCore::advance(Instant now, Effects& out) {
   }
   if (!record_known_) return;
   if (record_.executor == config_.self) {
+    // Not by a swap of ours: the partner had the volume meanwhile, if only to open it in vain. What
+    // this node has open of it is worth nothing then.
+    const bool serves = role_ == Role::kExecutor || role_ == Role::kOpening;
+    if (serves && record_.epoch > epoch_ + 1) leave_executor(out);
     if (role_ != Role::kExecutor && role_ != Role::kOpening) {
       begin_opening(out);
     } else if (epoch_ != record_.epoch) {
       on_own_epoch(now, out);
     }
     if (role_ == Role::kExecutor) advance_executor(now, out);
+    if (cannot_open_) opening_failed(true, now, out);
     return;
   }
   if (role_ == Role::kExecutor || role_ == Role::kOpening) leave_executor(out);
+  if (cannot_open_) {
+    out.push_back(pair_effect::GiveUp{});
+    return;
+  }
   if (record_.logger == config_.self && !record_.solo) {
     if (role_ != Role::kLogger || epoch_ != record_.epoch) {
       set_role(Role::kLogger, out);
@@ -207,8 +239,12 @@ void PairCore::advance(Instant now, Effects& out) {
 
 bool PairCore::may_execute() const {
   return role_ == Role::kExecutor && serving_ && record_.executor == config_.self &&
-         pairing_ != Pairing::kClosing && handing_over_ != HandingOver::kDrain;
+         handing_over_ != HandingOver::kDrain;
 }
+
+// Once a pairing has logged the next epoch's record, all that follows is of that epoch: while the
+// map says solo nobody else can make a swap, so it becomes ours, paired or, given up, solo.
+Epoch PairCore::record_epoch() const { return std::max(epoch_, log_.log_summary().last_epoch); }
 
 bool PairCore::lease_valid(Instant now) const {
   if (now < lease_until_) return true;
@@ -220,12 +256,19 @@ Sequence PairCore::durable_through() const {
   return record_.solo ? log_.synced() : std::min(log_.synced(), partner_synced_);
 }
 
+// While a swap of ours is undecided both rules hold (P5). When it pairs, the partner must have all that
+// counted before.
+bool PairCore::paired_rule() const {
+  return !record_.solo || (swapping_ && !swapping_->solo) || pairing_ == Pairing::kClosing;
+}
+
+bool PairCore::solo_rule() const { return record_.solo || (swapping_ && swapping_->solo); }
+
 bool PairCore::may_answer(Sequence sequence, bool read, bool durable, Instant now) const {
   if (role_ != Role::kExecutor || !serving_ || record_.executor != config_.self) return false;
   if (swapping_ && swapping_->executor != config_.self) return false;
-  // While a swap of ours is undecided both rules hold, the paired one and the solo one (P5).
-  bool paired_rule = !record_.solo || (swapping_ && !swapping_->solo);
-  const bool solo_rule = record_.solo || (swapping_ && swapping_->solo);
+  bool paired_rule = this->paired_rule();
+  const bool solo_rule = this->solo_rule();
   if (paired_rule && solo_rule) PAIRFS_REACHED(p5_stricter_rule);
   if (PAIRFS_MUTANT(solo_without_map) && going_solo_) paired_rule = false;
   if (PAIRFS_MUTANT(unanswered_solo_believed) && swapping_ && swapping_->solo) paired_rule = false;
@@ -240,7 +283,8 @@ bool PairCore::may_answer(Sequence sequence, bool read, bool durable, Instant no
         if (!PAIRFS_MUTANT(ack_before_held)) return false;
       }
     }
-    if (read && !record_.solo && !lease_valid(now)) return false;     // P4
+    const bool logger_known = !record_.solo || (swapping_ && !swapping_->solo);
+    if (read && logger_known && !lease_valid(now)) return false;      // P4
     if (durable && log_.synced() < sequence) return false;
     if (durable && partner_synced_ < sequence && !PAIRFS_MUTANT(durable_here_only)) return false;
     if (!durable && !read && !unsynced_.empty() &&
@@ -252,6 +296,8 @@ bool PairCore::may_answer(Sequence sequence, bool read, bool durable, Instant no
 
 std::string PairCore::takeover_obstacle() const {
   if (role_ != Role::kExecutor) return "this node does not execute the volume";
+  if (record_.solo && partner_diverged_)
+    return "the partner has a history of its own: see pairfs volume resolve";
   if (record_.solo)
     return pairing_ != Pairing::kNone ? "the partner is catching up"
                                       : "the partner is not connected";

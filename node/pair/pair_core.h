@@ -20,6 +20,10 @@
 
 namespace pairfs {
 
+namespace sim {
+class Fingerprint;
+}
+
 struct PairTimings {
   Duration lease = std::chrono::milliseconds(200);
   Duration heartbeat = std::chrono::milliseconds(40);
@@ -56,17 +60,23 @@ struct LinkDown {};
 struct Received { LinkMessage message; bool records_appended = false; };  // see accepts_records()
 struct Appended {};        // executor: the log has new records of ours
 struct Synced {};          // the log's synced() moved
-struct Opened { bool ok = false; };  // effect Open is done; the log's records are replayed
+// Effect Open is done and the log's records are replayed; or that cannot be done here, because of the
+// log (`log_bad`) or of what the elements hold.
+struct Opened { bool ok = false; bool log_bad = false; };
 struct WantDurable {};     // an answer waits for stable storage at both nodes
 struct PartnerDead { Incarnation incarnation = 0; };  // that life has ended, for certain
 struct HandOver {};        // an operator wants the partner to execute
+struct StartAlone {};      // an operator takes it on himself what this log lacks (P9)
+struct DropHistory {};     // an operator gives up what only this log has (P10)
+struct MapAnswered {};     // after effect ReadMap: the store answered, with news or without
 struct Confirmable { Sequence checkpoint_record = 0; Sequence contains = 0; };  // a CP was logged
 }  // namespace pair_event
 using PairEvent =
     std::variant<pair_event::Tick, pair_event::Record, pair_event::Swapped, pair_event::LinkUp,
                  pair_event::LinkDown, pair_event::Received, pair_event::Appended,
                  pair_event::Synced, pair_event::Opened, pair_event::WantDurable,
-                 pair_event::PartnerDead, pair_event::HandOver, pair_event::Confirmable>;
+                 pair_event::PartnerDead, pair_event::HandOver, pair_event::StartAlone,
+                 pair_event::DropHistory, pair_event::MapAnswered, pair_event::Confirmable>;
 
 namespace pair_effect {
 struct Send { LinkMessage message; };   // when it names records, with their bytes
@@ -81,12 +91,13 @@ struct Confirm { Sequence record = 0; Sequence contains = 0; };  // that CP is c
 struct Trim { Sequence through = 0; };
 struct Checkpoint {};                    // take one now (before a handover)
 struct Role { std::string text; };       // a role change, for the event history
+struct GiveUp {};                        // this life can serve the volume no more: end it
 }  // namespace pair_effect
 using PairEffect =
     std::variant<pair_effect::Send, pair_effect::Swap, pair_effect::ReadMap, pair_effect::Open,
                  pair_effect::Close, pair_effect::AppendEpoch, pair_effect::Sync,
                  pair_effect::ResetLog, pair_effect::Confirm, pair_effect::Trim,
-                 pair_effect::Checkpoint, pair_effect::Role>;
+                 pair_effect::Checkpoint, pair_effect::Role, pair_effect::GiveUp>;
 using PairEffects = std::vector<PairEffect>;
 
 class PairCore {
@@ -98,6 +109,7 @@ class PairCore {
     bool home = false;  // this node is the volume's home
     PairTimings timings;
     ProcessIdentity process = {};  // of this node, as kHello says it
+    VolumeRecord known_before = {};  // the newest record that an earlier life kept a copy of
   };
   PairCore(Config config, const LogView& log, Instant now);
 
@@ -111,9 +123,11 @@ class PairCore {
   bool solo() const { return record_.solo; }
   const VolumeRecord& record() const { return record_; }
 
-  // A fresh command may be executed now. False: answer kBusy (opening, handing over, pairing,
-  // deposed), so that the client comes again.
+  // A fresh command may be executed now, and the log may grow. False: answer kBusy (opening, handing
+  // over, deposed), so that the client comes again.
   bool may_execute() const;
+  // Executor: the epoch that a record carries which is appended now.
+  Epoch record_epoch() const;
   // Executor: an answer that was computed when the log ended at `sequence` may go out (P2, P3, and
   // for reads P4). `durable`: not before both nodes have it on stable storage.
   bool may_answer(Sequence sequence, bool read, bool durable, Instant now) const;
@@ -125,8 +139,15 @@ class PairCore {
   Sequence partner_held() const { return partner_held_; }
   // Why a planned takeover by the partner could not be done now; empty: it could.
   std::string takeover_obstacle() const;
+  // Why StartAlone would do nothing now; empty: the volume would be this node's. `force`: also when
+  // the partner serves it.
+  std::string start_alone_obstacle(bool force, Instant now) const;
+  // This node answered alone, and another one executes without having that history (P10): it joins
+  // only when an operator says that its own may go.
+  bool diverged() const;
 
  private:
+  friend class sim::Fingerprint;  // tells states apart, where all of them are explored
   using Effects = PairEffects;
   // pair_core.cc
   void on_record(const VolumeRecord& record, uint64_t version, Instant now, Effects& out);
@@ -138,11 +159,17 @@ class PairCore {
   void set_role(Role role, Effects& out);
   LinkMessage message(LinkMessage::Kind kind) const;
   bool partner_is(const NodeLife& life) const;
+  bool paired_rule() const;
+  bool solo_rule() const;
   // pair_start.cc: a node without a role
   void advance_idle(Instant now, Effects& out);
   bool may_start_alone() const;
   bool better_than_partner() const;
+  void note_alone(const VolumeRecord& record);
+  void start_alone(Instant now, Effects& out);
+  void request_own_epoch(Instant now, Effects& out);
   void begin_opening(Effects& out);
+  void opening_failed(bool log_bad, Instant now, Effects& out);
   // pair_logger.cc
   void advance_logger(Instant now, Effects& out);
   void on_records(const pair_event::Received& event, Instant now, Effects& out);
@@ -183,6 +210,7 @@ class PairCore {
   Role role_ = Role::kIdle;
   Epoch epoch_ = 0;  // of the role
   Instant started_at_;
+  Instant stepped_at_;
   Instant next_wake_;
 
   bool link_up_ = false;
@@ -196,6 +224,10 @@ class PairCore {
   Instant join_at_{};
   bool streaming_ = false;    // the executor accepted our join
   bool loss_told_ = false;    // the history has that the executor was lost
+  Epoch paired_epoch_ = 0;    // highest that the map called paired
+  Epoch alone_epoch_ = 0;     // in which this node served solo, unless it was half of a pair since
+  bool history_dropped_ = false;
+  bool partner_diverged_ = false;  // its log has what ours lacks, and may not be dropped yet
   Instant records_heard_{};   // when the executor last sent kRecords
   Sequence sync_wanted_ = 0;
   Sequence reported_synced_ = 0;
@@ -204,6 +236,7 @@ class PairCore {
   // executor
   Sequence epoch_record_ = 0;       // first record of the epoch; serving once it is synced
   bool serving_ = false;
+  bool cannot_open_ = false;        // this life; the volume is the partner's business
   Incarnation stream_to_ = 0;       // logger or joiner that records go to; 0: nobody
   Sequence partner_held_ = 0;
   Sequence partner_synced_ = 0;
@@ -225,8 +258,9 @@ class PairCore {
   uint64_t in_flight_bytes_ = 0;
   enum class Pairing { kNone, kCatchingUp, kClosing } pairing_ = Pairing::kNone;
   Sequence pairing_record_ = 0;
-  enum class HandingOver { kNone, kCheckpoint, kDrain } handing_over_ = HandingOver::kNone;
+  enum class HandingOver { kNone, kCheckpoint, kAskMap, kDrain } handing_over_ = HandingOver::kNone;
   Instant handover_since_{};
+  Instant map_asked_at_{};
   Sequence handover_point_ = 0;  // a consistency point that contains this is waited for
   int handover_points_ = 0;
   Instant paired_since_{};

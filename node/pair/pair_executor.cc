@@ -42,6 +42,7 @@ void PairCore::leave_executor(Effects& out) {
   serving_ = false;
   handing_over_ = HandingOver::kNone;
   going_solo_ = false;
+  pairing_record_ = 0;
   unsynced_.clear();
   out.push_back(pair_effect::Close{});
   set_role(Role::kIdle, out);
@@ -125,10 +126,11 @@ void PairCore::on_held(const LinkMessage& m, Instant now, Effects& out) {
   confirm_checkpoint(out);
 }
 
-// A consistency point counts once the partner holds its record (or, in solo, once it is synced).
+// A consistency point counts once the partner holds its record; in solo, once it is synced.
 void PairCore::confirm_checkpoint(Effects& out) {
   if (logged_cp_record_ == 0) return;
-  const Sequence safe = record_.solo ? log_.synced() : partner_held_;
+  Sequence safe = solo_rule() ? log_.synced() : partner_held_;
+  if (paired_rule()) safe = std::min(safe, partner_held_);
   if (safe < logged_cp_record_ && !PAIRFS_MUTANT(trim_before_confirmed)) return;
   PAIRFS_REACHED(checkpoint_confirmed);
   out.push_back(pair_effect::Confirm{logged_cp_record_, logged_cp_contains_});
@@ -149,6 +151,12 @@ void PairCore::on_join(const LinkMessage& m, Instant now, Effects& out) {
   const bool continues = !theirs.damaged && chain &&
                          (*chain == theirs.last_chain || PAIRFS_MUTANT(join_any_log)) &&
                          theirs.base <= std::max(confirmed_contains_, mine.base);
+  // P10: what it has beyond ours was answered, or may have been.
+  partner_diverged_ = !continues && !m.reset;
+  if (partner_diverged_ && !PAIRFS_MUTANT(diverged_dropped)) {
+    PAIRFS_REACHED(p10_history_kept);
+    return;
+  }
   LinkMessage accept = message(LinkMessage::Kind::kAccept);
   accept.reset = !continues;
   accept.log.base = continues ? theirs.last : mine.base;
@@ -208,7 +216,8 @@ void PairCore::advance_pairing(Instant now, Effects& out) {
     const bool closing = pairing_ == Pairing::kClosing;
     stop_stream();
     // The log already has a record of the next epoch: make that epoch a solo one.
-    if (closing) pairing_record_ = 0, go_solo("lost while pairing", now, out);
+    pairing_record_ = 0;
+    if (closing) go_solo("lost while pairing", now, out);
     return;
   }
   const Sequence last = log_.log_summary().last;
@@ -266,7 +275,18 @@ void PairCore::advance_handover(Instant now, Effects& out) {
       out.push_back(pair_effect::Checkpoint{});
       return;
     }
-    handing_over_ = HandingOver::kDrain;
+    // From the draining to the swap nobody serves: the map must be there.
+    handing_over_ = HandingOver::kAskMap;
+    map_asked_at_ = now;
+    out.push_back(pair_effect::ReadMap{});
+    return;
+  }
+  if (handing_over_ == HandingOver::kAskMap) {
+    if (now - map_asked_at_ < config_.timings.map_timeout) return;
+    PAIRFS_REACHED(p8_map_away);
+    handing_over_ = HandingOver::kNone;
+    out.push_back(pair_effect::Role{"handing over put off: the map does not answer"});
+    return;
   }
   const Sequence last = log_.log_summary().last;
   if (partner_synced_ < last) {  // a record that says solo(it) promises a synced log

@@ -33,11 +33,9 @@ void PairCore::on_records(const pair_event::Received& event, Instant now, Effect
   const LinkMessage& m = event.message;
   if (!accepts_records(m)) return;
   records_heard_ = now;
-  int64_t stamp = 0;
-  if (role_ == Role::kLogger) {  // P4: the promise counts from the receipt
-    if (!PAIRFS_MUTANT(promise_forgotten)) promised_until_ = now + config_.timings.lease;
-    stamp = m.lease_stamp_ns;
-  }
+  // P4: the promise counts from the receipt. A joiner's is kept once the map calls it the logger.
+  if (!PAIRFS_MUTANT(promise_forgotten)) promised_until_ = now + config_.timings.lease;
+  const int64_t stamp = m.lease_stamp_ns;
   if (m.sync_wanted > log_.synced()) out.push_back(pair_effect::Sync{});
   if (m.trim_through > 0) out.push_back(pair_effect::Trim{m.trim_through});
   const bool missing = log_.log_summary().last < m.last;

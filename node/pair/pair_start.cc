@@ -22,6 +22,61 @@ void PairCore::begin_opening(Effects& out) {
   out.push_back(pair_effect::Open{epoch_});
 }
 
+// Nothing was ever logged in this epoch, as it did not begin. If the one before it was paired, the
+// partner has all that was answered, and may open the volume in its place. With a bad log it must;
+// elements that are missing here may come back sooner than a partner that is gone.
+void PairCore::opening_failed(bool log_bad, Instant now, Effects& out) {
+  const bool partner_known = link_up_ && partner_incarnation_ != 0;
+  if (paired_epoch_ + 1 != record_.epoch || !(log_bad || partner_known)) {
+    out.push_back(pair_effect::GiveUp{});
+    return;
+  }
+  if (!cannot_open_) out.push_back(pair_effect::Role{"cannot open the volume"});
+  cannot_open_ = true;
+  if (swapping_) return;
+  PAIRFS_REACHED(p6_left_to_partner);
+  const Incarnation partner = partner_known ? partner_incarnation_ : record_.logger.incarnation;
+  request_swap({record_.epoch + 1, {config_.partner, partner}, config_.self, true}, now, out);
+}
+
+void PairCore::request_own_epoch(Instant now, Effects& out) {
+  const Incarnation partner =
+      record_.logger.name == config_.partner ? record_.logger.incarnation : partner_incarnation_;
+  request_swap({record_.epoch + 1, config_.self, {config_.partner, partner}, true}, now, out);
+}
+
+// Where this node served solo, nobody else may go on without its log.
+void PairCore::note_alone(const VolumeRecord& record) {
+  if (!record.solo) {
+    alone_epoch_ = 0;
+    history_dropped_ = false;
+  } else if (record.executor.name == config_.self.name) {
+    alone_epoch_ = record.epoch;
+  }
+}
+
+bool PairCore::diverged() const {
+  return alone_epoch_ != 0 && record_.executor.name != config_.self.name && !history_dropped_ &&
+         log_.log_summary().last_epoch >= alone_epoch_;
+}
+
+std::string PairCore::start_alone_obstacle(bool force, Instant now) const {
+  if (!record_known_ || record_.epoch == 0) return "the map is not known yet";
+  if (role_ == Role::kExecutor || role_ == Role::kOpening) return "this node has the volume";
+  if (swapping_) return "a change of role is under way";
+  if (now < started_at_ + config_.timings.lease) return "the node has just started";
+  if (!force && partner_is(record_.executor)) return "the partner executes the volume";
+  return "";
+}
+
+void PairCore::start_alone(Instant now, Effects& out) {
+  if (!start_alone_obstacle(true, now).empty()) return;
+  PAIRFS_REACHED(p9_operators_word);
+  out.push_back(pair_effect::Role{"started alone by an operator"});
+  history_dropped_ = false;
+  request_own_epoch(now, out);
+}
+
 // P9: this node's log has the first record of the record's epoch, without a gap, and nothing that
 // was written can have been lost with the power.
 bool PairCore::may_start_alone() const {
@@ -49,10 +104,7 @@ void PairCore::advance_idle(Instant now, Effects& out) {
     wake_at(started_at_ + t.lease);
     return;
   }
-  const auto start = [&] {
-    request_swap({record_.epoch + 1, config_.self, {config_.partner, record_.logger.name == config_.partner ? record_.logger.incarnation : partner_incarnation_}, true},
-                 now, out);
-  };
+  const auto start = [&] { request_own_epoch(now, out); };
   const bool partner_known = link_up_ && partner_incarnation_ != 0;
   if (record_.epoch == 0) {  // a new volume: its home node begins
     if (config_.home || (!partner_known && now >= started_at_ + 3 * t.alone_wait))
@@ -72,6 +124,7 @@ void PairCore::advance_idle(Instant now, Effects& out) {
       streaming_ = false;
       LinkMessage join = message(LinkMessage::Kind::kJoin);
       join.log = log_.log_summary();
+      join.reset = !diverged();
       out.push_back(pair_effect::Send{join});
     }
     wake_at(join_at_ + t.resend);

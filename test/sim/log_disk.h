@@ -54,6 +54,7 @@ class LogDisk final : public LogFiles {
   bool rot();
   // The next sync fails with EIO.
   void fail_sync() { fail_sync_ = true; }
+  void mend() { fail_sync_ = false; }
 
   // True when record `sequence` with this chain crc can be read back, with all before it down to
   // the first one that is here; or when the log's first record is behind it.

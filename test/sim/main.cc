@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "common/logging.h"
+#include "test/sim/explorer.h"
 #include "test/sim/mutants.h"
 #include "test/sim/scenarios.h"
 
@@ -25,12 +26,17 @@ constexpr const char* kUsage = R"(pairfs-sim: runs simulated clusters from seeds
   --mutant NAME     only that one; without --mutants: leaves it on, to look at a seed
   --scenarios       corner cases by name; exit code 0 when all are clean
   --scenario TEXT   only those whose name contains the text
+  --explore         all states of one pair and one client that a number of faults leads to
+  --faults N        how many (3)
+  --states N        fails when there are more states
 )";
 
 struct Options {
   RunOptions run;
   bool seeds_given = false;
-  bool trace = false, stats = false, mutants = false, scenarios = false;
+  bool trace = false, stats = false, mutants = false, scenarios = false, exploring = false;
+  int faults = 3;
+  uint64_t states_max = 50'000'000;
   std::string mutant, scenario;
 };
 
@@ -86,6 +92,12 @@ Options parse(int argc, char** argv) {
     } else if (name == "--scenario") {
       options.scenarios = true;
       options.scenario = value();
+    } else if (name == "--explore") {
+      options.exploring = true;
+    } else if (name == "--faults") {
+      options.faults = static_cast<int>(number(name, value()));
+    } else if (name == "--states") {
+      options.states_max = number(name, value());
     } else if (name == "--help" || name == "-h") {
       fmt::print("{}", kUsage);
       std::exit(0);
@@ -100,6 +112,16 @@ void tell_failure(const SeedResult& result) {
   fmt::print("seed {} failed: {}\n  repeat: ./dev sim --seeds 1 --seed {} --trace\n", result.seed,
              result.why, result.seed);
   std::fflush(stdout);
+}
+
+int run_exploration(const Options& options) {
+  const Exploration found = explore(options.faults, options.states_max);
+  for (const std::string& step : found.path) fmt::print("{}\n", step);
+  if (!found.why.empty()) fmt::print("failed: {}\n", found.why);
+  fmt::print("{} states, {} steps, up to {} faults\n", found.states, found.steps, options.faults);
+  fmt::print("{} passed, {} failed, 0 skipped\n", found.why.empty() ? 1 : 0,
+             found.why.empty() ? 0 : 1);
+  return found.why.empty() ? 0 : 1;
 }
 
 int run_traced(const Options& options) {
@@ -129,6 +151,7 @@ int main(int argc, char** argv) {
   if (options.mutants) return run_mutants(options.run, options.mutant) ? 0 : 1;
   if (!options.mutant.empty() && !turn_on_mutant(options.mutant))
     refuse("there is no mutant \"" + options.mutant + "\"");
+  if (options.exploring) return run_exploration(options);
   if (options.trace) return run_traced(options);
   const RunSummary summary = run_seeds(options.run, tell_failure);
   bool all_reached = true;

@@ -85,6 +85,7 @@ constexpr Description kMutants[] = {
     PAIRFS_BETWEEN(given_unsealed, "an earlier attempt's GiveSlice gives"),
     PAIRFS_BETWEEN(numbers_kept, "inode numbers go on where they were when a slice comes back"),
     PAIRFS_BETWEEN(orphans_forgotten, "a slice's orphans are not looked after at its target"),
+    PAIRFS_DESCRIBE(diverged_dropped, "a history that was answered is dropped without an operator"),
 };
 #undef PAIRFS_BETWEEN
 #undef PAIRFS_DESCRIBE

@@ -28,7 +28,9 @@ void NodeHost::start() {
   self_ = {ShortText(name()), static_cast<uint64_t>(sim.now().time_since_epoch().count())};
   link_up_ = false;
   expects_failure = false;
+  for (auto& [id, disk] : disks_) disk->mend();
   failed_.clear();
+  for (const auto& [id, record] : records_) kept_[id] = record.record;
   records_.clear();
   published_.clear();
   waiting_.clear();
@@ -45,7 +47,7 @@ void NodeHost::start() {
       config.store.volume = info.id;
       config.store.cluster_id = ClusterWorld::kClusterId;
       config.pair = {info.id, self_, ShortText(world_.partner_of(*this).name()),
-                     info.home == name(), {}};
+                     info.home == name(), {}, {}, kept_[info.id]};
       config.pair.timings.giveback_delay = world_.swarm.giveback_delay;
       config.checkpoint_interval = world_.swarm.checkpoint_interval;
       config.session_timeout = world_.swarm.session_timeout;
@@ -165,6 +167,9 @@ void NodeHost::on_map() {
     if (VolumeRuntime* runtime = volume(id))
       guarded([&] { runtime->on_record(record.record, record.version); });
   }
+  guarded([&] {
+    for (auto& [id, volume] : volumes_) volume->on_map_answered();
+  });
 }
 
 void NodeHost::on_cluster() {

@@ -21,6 +21,7 @@ LogSummary PairWorld::Log::log_summary() const {
   s.last_chain = last_chain();
   s.last_epoch = entries.size() > base ? entries.back().epoch : 0;
   s.power_kept = power_kept;
+  s.damaged = damaged;
   return s;
 }
 std::optional<uint32_t> PairWorld::Log::chain_at(Sequence s) const {
@@ -49,6 +50,8 @@ PairWorld::PairWorld(uint64_t seed, bool trace)
   faults_.map_outage = rate(3s);
   faults_.lose_one_in = random_.one_in(3) ? random_.between(5, 200) : 0;
   faults_.duplicate_one_in = random_.one_in(3) ? random_.between(5, 200) : 0;
+  faults_.operators_word = rate(4s);
+  faults_.rot_one_in = random_.one_in(3) ? random_.between(3, 20) : 0;
   faults_.latency_max = random_.one_in(3) ? 50ms : 1ms;
   nodes_[0].name = "1a";
   nodes_[1].name = "1b";
@@ -110,7 +113,7 @@ void PairWorld::start_node(int n) {
   node.log.synced_through = node.log.entries.size();  // recovery syncs what it found
   node.core = std::make_unique<PairCore>(
       PairCore::Config{{1, 0}, {ShortText(node.name), node.incarnation},
-                       nodes_[static_cast<size_t>(1 - n)].name, n == 0, {}},
+                       nodes_[static_cast<size_t>(1 - n)].name, n == 0, {}, {}, node.kept},
       node.log, now_);
   note(node.name + " starts");
   connect();
@@ -122,6 +125,7 @@ void PairWorld::crash(int n, bool power) {
   Node& node = nodes_[static_cast<size_t>(n)];
   if (!node.alive) return;
   node.alive = false;
+  node.kept = node.core->record();
   ++node.life;
   node.core.reset();
   node.deferred.clear();
@@ -159,8 +163,20 @@ void PairWorld::connect() {
 }
 
 void PairWorld::append(Node& node, Epoch epoch, uint64_t command) {
+  if (!node.log.entries.empty() && node.log.entries.back().epoch > epoch)
+    fail(fmt::format("{} appends a record of epoch {} behind one of {}", node.name, epoch,
+                     node.log.entries.back().epoch));
   Bytes text = fmt::format("{}/{}/{}", epoch, command, node.log.entries.size());
   node.log.entries.push_back({epoch, crc32c(text, node.log.last_chain()), command});
+}
+
+bool PairWorld::holds_all_answered(const Node& node) const {
+  std::set<uint64_t> held;
+  for (const Entry& e : node.log.entries) held.insert(e.command);
+  return !node.log.damaged && std::all_of(answered_.begin(), answered_.end(), [&](uint64_t command) {
+    const auto copies = power_lost_copies_.find(command);
+    return held.contains(command) || (copies != power_lost_copies_.end() && copies->second == 3);
+  });
 }
 
 void PairWorld::feed(int n, const PairEvent& event) {
@@ -187,14 +203,21 @@ void PairWorld::perform(int n, PairEffects effects) {
             swap(n, e.expected_version, e.record);
           } else if constexpr (std::is_same_v<E, pair_effect::ReadMap>) {
             at_node(n, random_.duration(100us, 2ms), [this, n] {
-              if (now_ >= map_down_until_) feed(n, pair_event::Record{record_, record_version_});
+              if (now_ < map_down_until_) return;
+              feed(n, pair_event::Record{record_, record_version_});
+              feed(n, pair_event::MapAnswered{});
             });
           } else if constexpr (std::is_same_v<E, pair_effect::Open>) {
             node.pending.clear();
             at_node(n, random_.duration(1ms, 100ms), [this, n, epoch = e.epoch] {
               Node& opened = nodes_[static_cast<size_t>(n)];
-              if (opened.core->role() == PairCore::Role::kOpening && opened.core->epoch() == epoch)
-                feed(n, pair_event::Opened{true});
+              if (opened.core->role() != PairCore::Role::kOpening || opened.core->epoch() != epoch)
+                return;
+              // The other copy is the partner's, which has a right to it only as half of a pair.
+              opened.log.damaged = faults_on_ && random_.one_in(faults_.rot_one_in) && was_paired_ &&
+                                   holds_all_answered(nodes_[static_cast<size_t>(1 - n)]);
+              if (opened.log.damaged) ++stats_.counts["fault.rot"];
+              feed(n, pair_event::Opened{!opened.log.damaged, opened.log.damaged});
             });
           } else if constexpr (std::is_same_v<E, pair_effect::Close>) {
             node.pending.clear();
@@ -210,11 +233,14 @@ void PairWorld::perform(int n, PairEffects effects) {
                 (e.base > 0 && theirs.entries[e.base - 1].chain != e.base_chain)) {
               if (e.base != 0) return fail("a log was reset to a base that no store has");
             }
+            if (node.history_stays)
+              return fail(node.name + " drops a history that was answered, and no operator said so");
             node.log.entries.assign(theirs.entries.begin(),
                                     theirs.entries.begin() + static_cast<std::ptrdiff_t>(e.base));
             if (tracing_) note(fmt::format("{} resets its log to {}", node.name, e.base));
             node.log.base = node.log.synced_through = e.base;
             node.log.power_kept = true;
+            node.log.damaged = false;
             ++stats_.counts["rejoin.reset"];
           } else if constexpr (std::is_same_v<E, pair_effect::Trim>) {
             node.log.base = std::max(node.log.base, std::min<Sequence>(e.through, node.log.entries.size()));
@@ -223,14 +249,16 @@ void PairWorld::perform(int n, PairEffects effects) {
             const Sequence contains = node.log.entries.size();
             at_node(n, random_.duration(1ms, 50ms), [this, n, contains] {
               Node& executor = nodes_[static_cast<size_t>(n)];
-              if (executor.core->role() != PairCore::Role::kExecutor) return;
-              append(executor, executor.core->epoch(), 0);
+              if (!executor.core->may_execute()) return;
+              append(executor, executor.core->record_epoch(), 0);
               feed(n, pair_event::Appended{});
               feed(n, pair_event::Confirmable{executor.log.entries.size(), contains});
             });
           } else if constexpr (std::is_same_v<E, pair_effect::Role>) {
             note(fmt::format("{} e{} {}", node.name, node.core->epoch(), e.text));
             ++stats_.counts["role." + e.text];
+          } else if constexpr (std::is_same_v<E, pair_effect::GiveUp>) {
+            at_node(n, 0us, [this, n] { crash(n, false); });
           }
         },
         effect);
@@ -312,6 +340,11 @@ void PairWorld::swap(int n, uint64_t expected_version, const VolumeRecord& recor
     bool swapped = false;
     if (reached && record_version_ == expected_version) {
       swapped = true;
+      was_paired_ = !record_.solo;
+      const std::string& name = nodes_[static_cast<size_t>(n)].name;
+      if (record_.solo && record_.epoch > 0 && record.executor.name == name &&
+          record_.executor.name != name)
+        note_started_alone(n);
       record_ = record;
       ++record_version_;
       note(fmt::format("map: epoch {} executor {} {}", record.epoch, record.executor.name,
@@ -345,7 +378,7 @@ void PairWorld::execute_some(int n) {
     node.pending.push_back({0, node.log.entries.size(), false, answered_.size()});
   } else {
     const uint64_t command = next_command_++;
-    append(node, node.core->epoch(), command);
+    append(node, node.core->record_epoch(), command);
     const bool durable = random_.one_in(5);
     node.pending.push_back({command, node.log.entries.size(), durable, 0});
     feed(n, pair_event::Appended{});
@@ -381,7 +414,43 @@ void PairWorld::release(int n) {
   node.pending = std::move(kept);
 }
 
+// A node that served alone is gone, and an operator does not wait for it (P9).
+void PairWorld::start_alone(int n) {
+  Node& node = nodes_[static_cast<size_t>(n)];
+  Node& other = nodes_[static_cast<size_t>(1 - n)];
+  if (!node.alive || now_ < node.frozen_until || other.alive) return;
+  if (!record_.solo || record_.executor.name != other.name || node.log.damaged) return;
+  if (node.core->record().epoch != record_.epoch) return;
+  if (!node.core->start_alone_obstacle(false, now_).empty()) return;
+  note("an operator starts " + node.name + " alone");
+  ++stats_.counts["fault.operators_word"];
+  feed(n, pair_event::StartAlone{});
+}
+
+// The map has taken his word: what only the other node has is lost, unless he decides otherwise.
+void PairWorld::note_started_alone(int n) {
+  Node& node = nodes_[static_cast<size_t>(n)];
+  Node& other = nodes_[static_cast<size_t>(1 - n)];
+  std::set<uint64_t> held;
+  for (const Entry& e : node.log.entries) held.insert(e.command);
+  for (const uint64_t command : answered_)
+    if (!held.contains(command)) power_lost_copies_[command] = 3;
+  other.history_stays =
+      !other.log.entries.empty() && other.log.entries.back().epoch >= record_.epoch;
+  node.history_stays = false;
+}
+
+// And, later, gives up what only this node has (P10).
+void PairWorld::drop_history(int n) {
+  Node& node = nodes_[static_cast<size_t>(n)];
+  if (!node.alive || now_ < node.frozen_until || !node.core->diverged()) return;
+  node.history_stays = false;
+  feed(n, pair_event::DropHistory{});
+}
+
 void PairWorld::client_loop() {
+  if (!faults_on_ || random_.one_in(100))
+    for (int n = 0; n < 2; ++n) drop_history(n);
   for (int n = 0; n < 2; ++n) execute_some(n);
   at(now_ + random_.duration(1ms, 40ms), [this] { client_loop(); });
 }
@@ -418,6 +487,9 @@ void PairWorld::schedule_faults() {
     if (which & 2) cut_until_[1] = until;
     note(fmt::format("link cut {}", which));
     ++stats_.counts[which == 3 ? "fault.cut_both_ways" : "fault.cut_one_way"];
+  });
+  schedule_fault(faults_.operators_word, [=, this] {
+    for (int n = 0; n < 2; ++n) start_alone(n);
   });
   schedule_fault(faults_.map_outage, [=, this] {
     map_down_until_ = now_ + random_.duration(50ms, 4s);

@@ -23,8 +23,9 @@ namespace pairfs::sim {
 
 // How often each fault strikes, drawn from the seed (swarm): a mean pause between two, 0 = never.
 struct FaultRates {
-  Duration kill{}, power_loss{}, freeze{}, cut{}, map_outage{};
+  Duration kill{}, power_loss{}, freeze{}, cut{}, map_outage{}, operators_word{};
   uint64_t lose_one_in = 0, duplicate_one_in = 0;
+  uint64_t rot_one_in = 0;  // of the openings: the log turns out to be damaged
   Duration latency_max{};
 };
 
@@ -53,6 +54,7 @@ class PairWorld {
     Sequence base = 0;
     Sequence synced_through = 0;
     bool power_kept = true;
+    bool damaged = false;
     LogSummary log_summary() const override;
     std::optional<uint32_t> chain_at(Sequence s) const override;
     uint64_t record_bytes(Sequence) const override { return 200; }
@@ -70,6 +72,8 @@ class PairWorld {
     std::string name;
     Log log;
     std::unique_ptr<PairCore> core;
+    VolumeRecord kept;  // of an earlier life: its copy of the map
+    bool history_stays = false;
     Incarnation incarnation = 0;
     uint64_t life = 0;  // of timers and messages; grows at each crash
     bool alive = false;
@@ -97,9 +101,13 @@ class PairWorld {
   void connect();
   void execute_some(int node);
   void release(int node);
+  bool holds_all_answered(const Node& node) const;
   void append(Node& node, Epoch epoch, uint64_t command);
   void schedule_faults();
   void schedule_fault(Duration mean, std::function<void()> strike);
+  void start_alone(int node);
+  void note_started_alone(int node);
+  void drop_history(int node);
   void client_loop();
   void check_converged();
   void fail(const std::string& what);
@@ -127,6 +135,7 @@ class PairWorld {
   std::array<Instant, 2> last_delivery_{};
   VolumeRecord record_;
   uint64_t record_version_ = 0;
+  bool was_paired_ = false;  // the epoch before the record's
   Instant map_down_until_{};
   std::map<Epoch, std::pair<std::string, Incarnation>> executor_of_epoch_;
   uint64_t next_command_ = 1;

@@ -65,6 +65,16 @@ void lose_pair(ClusterWorld& world, VolumeId of) {
   kill(world, *node, How::kPowerLoss, 300ms);
   if (partner.alive()) kill(world, partner, How::kPowerLoss, 400ms);
 }
+// As soon as `node` has logged the first record of the epoch that a pairing is to make.
+void when_pairing_closes(ClusterWorld& world, NodeHost& node, std::function<void()> what) {
+  after(world, 200us, [&world, &node, what = std::move(what)] {
+    const VolumeRuntime* volume = node.alive() ? node.volume(kVolume) : nullptr;
+    if (volume != nullptr && volume->core().role() == PairCore::Role::kExecutor &&
+        volume->log_summary().last_epoch > volume->core().epoch())
+      return what();
+    when_pairing_closes(world, node, what);
+  });
+}
 
 const Scenario kScenarios[] = {
     {"a pair loses power within 50 ms of a commit",
@@ -186,6 +196,45 @@ const Scenario kScenarios[] = {
        after(w, 6s, [&w] {
          if (NodeHost* node = executor(w)) w.partner_of(*node).hang_disk(3s);
        });
+     }},
+    {"the partner is lost while a pairing closes",
+     [](Swarm& s) { s.think_max = 10ms; },
+     [](ClusterWorld& w) {
+       after(w, 1s, [&w] {
+         NodeHost& node = *executor(w);
+         NodeHost& partner = w.partner_of(node);
+         kill(w, partner, How::kKill, 500ms);
+         after(w, 600ms, [&w, &node, &partner] {
+           when_pairing_closes(w, node, [&w, &node, &partner] {
+             w.cut(node, partner, 1s);
+             w.cut(partner, node, 1s);
+             after(w, 1200ms, [&w, &node] { kill(w, node, How::kKill, 300ms); });
+           });
+         });
+       });
+     }},
+    {"a logger takes over and cannot read its log",
+     [](Swarm& s) { s.checkpoint_interval = 60s; },
+     [](ClusterWorld& w) {
+       after(w, 3s, [&w] {
+         NodeHost& first = *executor(w);
+         NodeHost& second = w.partner_of(first);
+         second.expects_failure = true;
+         second.log_disk(kVolume).rot();
+         kill(w, first, How::kKill, 2s);
+       });
+     }},
+    {"the map is down when a handover is asked for",
+     [](Swarm&) {},
+     [](ClusterWorld& w) {
+       after(w, 2s, [&w] {
+         executor(w)->hand_over(kVolume);
+         for (auto& node : w.nodes) w.cut(*node, *node, 4s);  // from the map
+       });
+       for (int i = 0; i < 30; ++i)
+         after(w, 2s + i * 100ms, [&w] {
+           if (executor(w) == nullptr) w.sim.fail("the volume is not served while the map is down");
+         });
      }},
     {"a reused inode number after a power loss",
      [](Swarm& s) {

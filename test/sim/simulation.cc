@@ -10,7 +10,10 @@ void Simulation::at(Instant when, std::function<void()> what) {
 }
 
 bool Simulation::run_next(Instant end) {
-  if (queue_.empty() || queue_.front().when >= end) return false;
+  if (queue_.empty() || queue_.front().when >= end) {
+    now_ = std::max(now_, end);
+    return false;
+  }
   std::pop_heap(queue_.begin(), queue_.end(), later);
   const Event event = std::move(queue_.back());
   queue_.pop_back();

@@ -23,7 +23,7 @@ class Simulation {
   Instant now() const { return now_; }
   void at(Instant when, std::function<void()> what);
   void after(Duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
-  // Runs the next event that is due before `end`; false: there is none.
+  // Runs the next event that is due before `end`; false: there is none, and it is `end` now.
   bool run_next(Instant end);
 
   // ---- trace ----

@@ -123,9 +123,11 @@ class TreeLane final : public Lane {
           sim_.count(fmt::format("answer.{}", c.error == 0 ? "ok" : "refused"));
           TreeModel result = after;
           const bool unknown = c.error == EIO && client_.sessions_lost() != lost_before;
-          if (c.error != expected && !unknown && !doubtful_)
+          if (c.error != expected && !unknown && !doubtful_) {
+            for (const std::string& line : before_.lines()) sim_.tell("{} has {}", client_.name(), line);
             return sim_.fail("{}: {} got errno {}, the model says {}", client_.name(), C::kName,
                              c.error, expected);
+          }
           if (c.error == 0 && done) done(c, &result);
           if (c.error == expected || unknown) tree_ = std::move(result);
           if (unknown) note_unknown();

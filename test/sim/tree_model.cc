@@ -109,6 +109,15 @@ void TreeModel::drop_handle(int inode) {
   forget_if_gone(inode);
 }
 
+std::vector<std::string> TreeModel::lines() const {
+  std::vector<std::string> out;
+  for (const auto& [id, inode] : inodes_)
+    for (const auto& [name, child] : inode.entries)
+      out.push_back(fmt::format("{:x} \"{}\" is {:x}{}", inode.ref.id, name, at(child).ref.id,
+                                at(child).type == Type::kDirectory ? "/" : ""));
+  return out;
+}
+
 std::string TreeModel::compare(const TreeModel& seen) {
   std::map<int, int> matched;
   return compare_at(kRoot, seen, kRoot, "", &matched);

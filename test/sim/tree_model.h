@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/commands.h"
 
@@ -50,6 +51,8 @@ class TreeModel {
   // Empty when both look the same from their roots; else where they differ. Takes over `seen`'s
   // inode references.
   std::string compare(const TreeModel& seen);
+  // Every name with its inode's id, a line each; for traces.
+  std::vector<std::string> lines() const;
 
  private:
   void forget_if_gone(int inode);

@@ -211,7 +211,8 @@ TEST_CASE("a new executor is told what is open, once no open is under way, and o
   const auto declare = driver.expect(DeclareOpens::kOp);
   const auto body = decode<DeclareOpens>(declare.body);
   REQUIRE(body);
-  CHECK(body->inodes.size() == 2);
+  CHECK(body->inodes.size() == 3);
+  CHECK(body->inodes[0] == InodeRef{0, 2});  // the epoch whose executor it is for
   driver.core.submit(open_of({make_inode_id(1, 11), 3}), driver.now);
   CHECK(driver.silent());
   driver.answer(declare, encode(OpenInodesReply{}), {.epoch = 2});

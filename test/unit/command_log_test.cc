@@ -140,6 +140,74 @@ TEST_CASE("records of the partner are taken only where they continue the log") {
   CHECK(to.summary().last_chain == from.summary().last_chain);
 }
 
+TEST_CASE("a log that does not join its consistency point says so") {
+  test::TemporaryDirectory dir;
+  const auto log_point = [](CommandLog& log, Sequence sequence, uint32_t chain) {
+    ConsistencyPoint point;
+    point.sequence = sequence;
+    point.chain_crc = chain;
+    LogRecord r = record("");
+    r.op = ConsistencyPoint::kOp;
+    r.body = SharedBytes::from(encode(point));
+    r.bulk = {};
+    log.append(r);
+  };
+  CommandLog log(config_in(dir.path()));
+  CHECK(log.gap_to_checkpoint().empty());
+  append_some(log, 300);
+  CHECK(log.gap_to_checkpoint().empty());
+  log.trim(200);
+  CHECK_FALSE(log.gap_to_checkpoint().empty());  // it begins in the middle, and no point says what was before
+  log_point(log, 250, *log.chain_at(250));
+  CHECK(log.gap_to_checkpoint().empty());
+  log_point(log, 250, *log.chain_at(250) ^ 1);  // the same number in another history
+  CHECK_FALSE(log.gap_to_checkpoint().empty());
+  log_point(log, 10, 0);  // what lies between the point and the log is missing
+  CHECK_FALSE(log.gap_to_checkpoint().empty());
+}
+
+TEST_CASE("a record of an earlier epoch does not follow one of a later epoch") {
+  test::TemporaryDirectory dir;
+  CommandLog log(config_in(dir.path()));
+  LogRecord first = record("one", 1), second = record("two", 2);
+  log.append(first);
+  log.append(second);
+  const auto from_partner = [&](Epoch epoch) {
+    LogRecord third = record("three", epoch);
+    third.sequence = 3;
+    third.cluster_id = 77;
+    third.volume = {1, 0};
+    Bytes bytes = seal_record(third, log.summary().last_chain);
+    bytes += third.body.view();
+    bytes += third.bulk.view();
+    return SharedBytes::from(std::move(bytes));
+  };
+  CHECK_FALSE(log.append_encoded(from_partner(1)));
+  CHECK(log.last() == 2);
+  CHECK(log.append_encoded(from_partner(2)));
+  CHECK(log.last() == 3);
+}
+
+TEST_CASE("a damaged log goes on behind its last readable record when it is told to") {
+  test::TemporaryDirectory dir;
+  uint64_t third = 0;
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 10, true);
+    third = kSegmentHeadBytes + log.record_bytes(1) + log.record_bytes(2);
+  }
+  overwrite(newest_segment(dir.path()), static_cast<off_t>(third) + 200, "damage");
+  {
+    CommandLog log(config_in(dir.path()));
+    log.give_up_damaged();
+    CHECK_FALSE(log.summary().damaged);
+    append_some(log, 1);
+  }
+  CommandLog log(config_in(dir.path()));
+  CHECK_FALSE(log.summary().damaged);
+  CHECK(log.last() == 3);
+}
+
 TEST_CASE("trimming keeps what lies behind the consistency point, also over a restart") {
   test::TemporaryDirectory dir;
   {

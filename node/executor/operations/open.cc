@@ -5,6 +5,10 @@
 // * O_CREAT on an existing name needs no write permission on the directory; the file just made is
 //   open as asked, whatever its mode.
 // * An open handle keeps an inode without names alive. Handles are counted in memory, per session.
+// * A router that was frozen may deliver a copy of Close or DeclareOpens long after the client sent it
+//   again elsewhere. A declaration tells all that its client had opened and closed when it was sent,
+//   so nothing older than the newest one closes anything; and one that was made for an earlier
+//   executor, whose opens are not known here, counts for nothing (docs/protocol.md, "Open inodes").
 #include "node/executor/operations/open.h"
 
 #include <fcntl.h>
@@ -51,7 +55,8 @@ Result<AttributesReply> run(Context& context, Open& command) {
 Result<Empty> run(Context& context, Close& command) {
   const RequestId& request = context.input.request;
   Session* session = context.state.sessions.find(request.session);
-  if (session->counted_requests.add(request.sequence))
+  if (request.sequence > session->declared_sequence &&
+      session->counted_requests.add(request.sequence))
     context.state.handles.remove(request.session, command.inode.id, command.count);
   return Empty{};
 }
@@ -62,9 +67,15 @@ Result<OpenInodesReply> run(Context& context, DeclareOpens& command) {
   Session* session = context.state.sessions.find(id);
   HandleTable& handles = context.state.handles;
   OpenInodesReply reply;
+  const uint64_t sequence = context.input.request.sequence;
+  bool current = sequence > session->declared_sequence;
   std::unordered_map<uint64_t, uint32_t> counts;
   for (size_t i = 0; i < command.inodes.size(); ++i) {
     const InodeRef& ref = command.inodes[i];
+    if (ref.id == 0) {
+      current = current && ref.generation >= context.config.epoch;
+      continue;
+    }
     // Sessions name all that they have open anywhere, as they may not know yet what came here.
     if (!context.owns(ref)) continue;
     const auto inode = load_inode(context, ref);
@@ -77,6 +88,8 @@ Result<OpenInodesReply> run(Context& context, DeclareOpens& command) {
     count = command.counts[i];
     if (!session->declared) count = std::max(count, handles.count(id, ref.id));
   }
+  if (!current) return reply;
+  session->declared_sequence = sequence;
   if (!session->declared) handles.merge_into(id, counts);
   handles.replace(id, std::move(counts));
   session->declared = true;

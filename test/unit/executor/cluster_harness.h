@@ -84,7 +84,8 @@ class ClusterHarness {
     now_ = until;
   }
   void set_faults(Faults faults) { faults_ = faults; }
-  // Called before each message is delivered, with its number; false: it is lost. May let it come again.
+  // Called before each message is delivered, with its number; false: it is lost. May let it come
+  // again.
   std::function<bool(uint64_t number, const std::function<void()>& deliver)> on_delivery;
   uint64_t deliveries() const { return deliveries_; }
   void later(Duration delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
@@ -183,7 +184,8 @@ class ClusterHarness {
   void trace(fmt::format_string<Args...> text, Args&&... args) {
     static const bool on = std::getenv("PAIRFS_TEST_TRACE") != nullptr;
     if (!on) return;
-    fmt::print(stderr, "{:.6f} {}\n", std::chrono::duration<double>(now_.time_since_epoch()).count(),
+    fmt::print(stderr, "{:.6f} {}\n",
+               std::chrono::duration<double>(now_.time_since_epoch()).count(),
                fmt::format(text, std::forward<Args>(args)...));
   }
   static std::string detail(const CommandInput& input) {
@@ -191,7 +193,8 @@ class ClusterHarness {
       const auto c = *decode<Prepare>(input.body.view());
       return fmt::format("{} attempt {} of {} part {} inode {:x} name {} other {:x}",
                          c.id.request.sequence, c.id.attempt, to_string(c.id.coordinator),
-                         static_cast<int>(c.part.what), c.part.inode.id, std::string(c.part.name), c.part.other.id);
+                         static_cast<int>(c.part.what), c.part.inode.id, std::string(c.part.name),
+                         c.part.other.id);
     }
     if (input.op == Decide::kOp) {
       const auto c = *decode<Decide>(input.body.view());
@@ -200,13 +203,13 @@ class ClusterHarness {
     }
     if (input.op == Conclude::kOp) {
       const auto c = *decode<Conclude>(input.body.view());
-      return fmt::format("{} attempt {} of {} commit {} error {}", c.id.request.sequence, c.id.attempt,
-                         to_string(c.id.coordinator), c.commit, c.error);
+      return fmt::format("{} attempt {} of {} commit {} error {}", c.id.request.sequence,
+                         c.id.attempt, to_string(c.id.coordinator), c.commit, c.error);
     }
     if (input.op == Rename::kOp) {
       const auto c = *decode<Rename>(input.body.view());
-      return fmt::format("{:x}/{} -> {:x}/{} flags {}", c.parent.id, std::string(c.name), c.new_parent.id,
-                         std::string(c.new_name), c.flags);
+      return fmt::format("{:x}/{} -> {:x}/{} flags {}", c.parent.id, std::string(c.name),
+                         c.new_parent.id, std::string(c.new_name), c.flags);
     }
     return {};
   }
@@ -248,8 +251,8 @@ class ClusterHarness {
                       : below(100) < static_cast<uint64_t>(faults_.repeated_percent) ? 2
                                                                                       : 1;
     for (int i = 0; i < times; ++i)
-      at(now_ + std::chrono::microseconds(50 + below(1000 * static_cast<uint64_t>(
-                                                                faults_.max_delay_ms))),
+      at(now_ + std::chrono::microseconds(
+                    50 + below(1000 * static_cast<uint64_t>(faults_.max_delay_ms))),
          [this, what] {
            if (!on_delivery || on_delivery(++deliveries_, what)) what();
          });
@@ -354,7 +357,8 @@ class ClusterHarness {
         over_network([done, error, reply] { done(error, reply); });
       });
     }
-    wake(index, &Node::coordinator_wake, effects.wake_at, [this, index, life] { tick(index, life); });
+    wake(index, &Node::coordinator_wake, effects.wake_at,
+         [this, index, life] { tick(index, life); });
   }
   // Calls `what` at that time, unless an earlier call comes first: then that one asks again.
   void wake(size_t index, Instant Node::*wake_at, Instant when, std::function<void()> what) {
@@ -393,6 +397,7 @@ class ClusterHarness {
     Node& node = *nodes_[index];
     if (node.life != life) return;
     node.volume->now = now_;
+    node.volume->answer_recalls();
     const SliceEffects effects = node.volume->executor->step_slices(now_);
     for (const auto& out : effects.send) {
       if (is_cut(index)) continue;
@@ -414,7 +419,8 @@ class ClusterHarness {
         run_slices(index, life);
       });
     }
-    wake(index, &Node::slices_wake, effects.wake_at, [this, index, life] { run_slices(index, life); });
+    wake(index, &Node::slices_wake, effects.wake_at,
+         [this, index, life] { run_slices(index, life); });
   }
 
   void tick(size_t index, uint64_t life) {

@@ -83,6 +83,42 @@ TEST_CASE("a create that is retried at the new executor counts its handle there"
   CHECK(v.send(GetAttributes{f}).error == ESTALE);
 }
 
+TEST_CASE("a late copy of a Close or of a declaration does not take a newer handle away") {
+  VolumeHarness v;
+  const auto f = v.make_file("f");
+  const auto late = [&](uint64_t sequence, const auto& command) {
+    return v.send_as(command, {VolumeHarness::kClient, kUnslotted, sequence}).error;
+  };
+  const uint64_t before = v.request_number + 1;
+  v.request_number += 2;  // of a Close and of a declaration that a frozen router keeps
+  CHECK(v.send(DeclareOpens{}).error == 0);  // the client sent it again, elsewhere
+  CHECK(v.open(f, O_RDWR) == 0);
+  CHECK(late(before, Close{f, 1}) == 0);
+  CHECK(late(before + 1, DeclareOpens{}) == 0);
+  v.unlink("f");
+  v.run_follow_ups();
+  CHECK(v.attributes(f).nlink == 0);
+  CHECK(v.close(f) == 0);
+  v.run_follow_ups();
+  CHECK(v.send(GetAttributes{f}).error == ESTALE);
+}
+
+TEST_CASE("a declaration that was made for an earlier executor counts for nothing") {
+  VolumeHarness v;
+  const auto f = v.make_file("f");
+  CHECK(v.open(f, O_RDWR) == 0);
+  v.unlink("f");
+  v.check_replay(true);
+  const Epoch here = v.config.epoch;
+  CHECK(v.send(DeclareOpens{.inodes = {{InodeRef{0, here - 1}}}, .counts = {{0}}}).error == 0);
+  v.run_follow_ups();
+  CHECK(v.attributes(f).nlink == 0);
+  CHECK(v.send(DeclareOpens{.inodes = {{InodeRef{0, here}, f}}, .counts = {{0, 1}}}).error == 0);
+  CHECK(v.close(f) == 0);
+  v.run_follow_ups();
+  CHECK(v.send(GetAttributes{f}).error == ESTALE);
+}
+
 TEST_CASE("a closed session leaves no handles, locks or replies behind") {
   VolumeHarness v;
   v.open_session(5);
