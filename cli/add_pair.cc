@@ -9,11 +9,14 @@
 #include "cli/create.h"
 #include "cli/daemon_config.h"
 #include "cli/endpoints.h"
+#include "cli/files.h"
 #include "cli/first_map.h"
+#include "cli/init_output.h"
 #include "cli/local_daemons.h"
 #include "cli/map_change.h"
 #include "cli/wait_ready.h"
 #include "common/codec.h"
+#include "common/network_policy.h"
 
 namespace pairfs::cli {
 namespace {
@@ -143,14 +146,44 @@ Trouble add_remote_pair(const Picture& picture, const RemotePair& wanted) {
   for (const VolumeInfo& volume : pair.volumes)
     for (const ElementInfo& element : volume.elements) say("  " + std::string(element.path));
   for (const NodeInfo& node : pair.nodes) {
-    std::string endpoints;
-    for (const RouterInfo& router : picture.map.routers)
-      if (!router.map_endpoint.empty())
-        endpoints += (endpoints.empty() ? "" : ", ") + toml_quoted(std::string(router.map_endpoint));
+    const bool insecure = refuse_listen(node.endpoint, false).has_value();
     say(fmt::format("\n# node.toml of {0}\nname = \"{0}\"\ncluster_id = \"{1:016x}\"\n"
-                    "state_dir = \"/var/lib/pairfs/{0}\"\n\n[map]\nendpoints = [{2}]",
-                    std::string(node.name), picture.cluster_id, endpoints));
+                    "state_dir = \"/var/lib/pairfs/{0}\"\ninsecure_network = {2}\n\n"
+                    "[map]\nendpoints = {3}",
+                    std::string(node.name), picture.cluster_id, insecure,
+                    toml_quoted(picture.map_endpoints())));
   }
+  return std::nullopt;
+}
+
+Trouble add_pair_of_hosts(const Picture& picture, const InitRequest& wanted) {
+  auto id = next_pair_id(picture);
+  if (!id.ok()) return id.problem();
+  InitRequest request = wanted;
+  for (const std::string& endpoint : picture.map_endpoints())
+    if (endpoint.starts_with("zookeeper://")) request.map = endpoint;
+  InitPlan plan;
+  plan.map = picture.map;
+  auto pair = plan_pair(request, request.pairs.front(), *id, plan);
+  if (!pair.ok()) return pair.problem();
+  const fs::path output = canonical_path(request.output);
+  boost::system::error_code error;
+  const bool was_there = fs::exists(output, error);
+  if (Trouble trouble = claim_output(output)) return trouble;
+  Trouble trouble = write_nodes(request, plan, *pair, output);
+  if (!trouble) trouble = register_pair(picture, *pair);
+  if (trouble) {
+    give_up_output(output, was_there);
+    return trouble;
+  }
+  say(fmt::format("registered pair {}, and wrote its configuration to {}\n\n"
+                  "1. Give each host its files, in /etc/pairfs:", *id, output.string()));
+  say_files_of(plan, output);
+  say("2. Mount the disks, and make these directories on them, one disk each:");
+  say_elements_of(plan, *pair);
+  say("3. Start them, each on its host:");
+  say_starts_of(plan);
+  say("4. Give it its share of the data, when pairfs status shows it up:\n     pairfs rebalance start --wait");
   return std::nullopt;
 }
 

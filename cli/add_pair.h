@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/gather.h"
+#include "cli/init_plan.h"
 
 namespace pairfs::cli {
 
@@ -20,5 +21,9 @@ struct RemotePair {
 };
 // Registers it and says how its nodes are configured.
 Trouble add_remote_pair(const Picture& picture, const RemotePair& pair);
+
+// On the two hosts of `request`'s only pair: writes their files to its output, as pairfs init does,
+// registers the pair, and says how it is started. Nothing is registered when the files cannot be written.
+Trouble add_pair_of_hosts(const Picture& picture, const InitRequest& request);
 
 }  // namespace pairfs::cli

@@ -65,6 +65,16 @@ void take_stored_map(const Cluster& cluster, Picture& picture) {
 
 }  // namespace
 
+std::vector<std::string> Picture::map_endpoints() const {
+  std::vector<std::string> endpoints;
+  for (const RouterInfo& router : map.routers)
+    if (!router.map_endpoint.empty()) endpoints.push_back(router.map_endpoint);
+  if (!endpoints.empty()) return endpoints;
+  for (const auto& [name, status] : routers)
+    if (status.contains("map_endpoints")) return status["map_endpoints"];
+  return {};
+}
+
 Picture gather(const Reach& reach, Duration timeout) {
   Picture picture;
   if (reach.local) picture.cluster_id = reach.local->id;

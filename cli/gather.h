@@ -22,6 +22,10 @@ struct Picture {
   // The JSON objects that routers and nodes answered, by name; who is missing did not answer.
   std::map<std::string, nlohmann::json> routers;
   std::map<std::string, nlohmann::json> nodes;
+
+  // Where the map is held, for make_map_client(): by routers that the map names, or as the routers
+  // that answered say (ZooKeeper). Empty: nobody knows.
+  std::vector<std::string> map_endpoints() const;
 };
 
 // Asks all in parallel, `timeout` for each of the two rounds (routers, then nodes). Always gives a

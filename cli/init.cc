@@ -1,16 +1,11 @@
 // pairfs init: writes what a cluster of real machines needs: one annotated TOML file per daemon, in
 // a directory per host, and the first map. Starts nothing and talks to nobody.
-#include <sys/stat.h>
-
-#include <cerrno>
-#include <cstring>
 #include <random>
-#include <set>
 
 #include "cli/commands.h"
 #include "cli/create.h"
 #include "cli/files.h"
-#include "cli/init_config.h"
+#include "cli/init_output.h"
 
 namespace pairfs::cli {
 namespace {
@@ -22,34 +17,17 @@ uint64_t random_id() {
   return id;
 }
 
-// An absent or empty directory becomes ours; anything else is left alone.
-Trouble claim(const fs::path& output) {
-  boost::system::error_code error;
-  if (fs::exists(output, error)) {
-    if (!fs::is_directory(output, error)) return refused("{} is not a directory", output.string());
-    if (!fs::is_empty(output, error) || error)
-      return refused("{} is not empty, and a cluster that is there is not overwritten; name another"
-                     " directory with --out", output.string());
-    return std::nullopt;
-  }
-  if (::mkdir(output.c_str(), 0700) != 0)
-    return refused("cannot make the directory {}: {}", output.string(), std::strerror(errno));
-  return std::nullopt;
-}
-
 Trouble write_files(const InitRequest& request, const InitPlan& plan, const fs::path& output) {
   const auto file = [&](const std::string& name) {
     return output / plan.host_of.at(name) / (name + ".toml");
   };
-  for (const auto& [name, host] : plan.host_of)
-    if (Trouble trouble = make_private_directory(output / host)) return trouble;
+  for (const RouterInfo& router : plan.map.routers)
+    if (Trouble trouble = make_private_directory(output / plan.host_of.at(router.name))) return trouble;
   for (const RouterInfo& router : plan.map.routers)
     if (Trouble trouble = write_file(file(router.name), annotated_router(request, plan, router)))
       return trouble;
   for (const PairInfo& pair : plan.map.pairs)
-    for (const NodeInfo& node : pair.nodes)
-      if (Trouble trouble = write_file(file(node.name), annotated_node(request, plan, node)))
-        return trouble;
+    if (Trouble trouble = write_nodes(request, plan, pair, output)) return trouble;
   if (Trouble trouble = write_file(output / "mount.toml", annotated_mount(plan))) return trouble;
   return store_first_map(output / "map", plan.map);
 }
@@ -60,10 +38,7 @@ void say_what_to_do(const InitRequest& request, const InitPlan& plan, const fs::
                   "There is no authentication yet: run it on a network that you trust.\n\n"
                   "1. Give each host its files, in /etc/pairfs:",
                   plan.map.pairs.size(), plan.map.routers.size(), output.string()));
-  std::set<std::string> hosts;
-  for (const auto& [name, host] : plan.host_of) hosts.insert(host);
-  for (const std::string& host : hosts)
-    say(fmt::format("     scp {}/*.toml root@{}:/etc/pairfs/", (output / host).string(), host));
+  say_files_of(plan, output);
   if (request.map.empty())
     say(fmt::format("2. Give the first router its first map, once:\n"
                     "     scp -r {} root@{}:{}/{}/map",
@@ -72,14 +47,10 @@ void say_what_to_do(const InitRequest& request, const InitPlan& plan, const fs::
   else
     say(fmt::format("2. Put the first map into ZooKeeper, once:\n     pairfs map copy {} {}",
                     (output / "map").string(), request.map));
-  say("3. Mount the disks of each pair where both of its hosts reach them, and make on them:");
-  for (const PairInfo& pair : plan.map.pairs)
-    for (const VolumeInfo& volume : pair.volumes)
-      for (const ElementInfo& element : volume.elements) say("     " + std::string(element.path));
+  say("3. Mount the disks, and make these directories on them, one disk each:");
+  for (const PairInfo& pair : plan.map.pairs) say_elements_of(plan, pair);
   say("4. Start them, each on its host:");
-  for (const auto& [name, host] : plan.host_of)
-    say(fmt::format("     {}: systemctl enable --now pairfs-{}@{}", host,
-                    name[0] == 'r' ? "router" : "node", name));
+  say_starts_of(plan);
   std::string routers;
   for (const RouterInfo& router : plan.map.routers)
     routers += (routers.empty() ? "" : ",") + router.endpoint.substr(6);
@@ -91,19 +62,13 @@ void say_what_to_do(const InitRequest& request, const InitPlan& plan, const fs::
 int init(const InitRequest& request) {
   auto plan = plan_cluster(request, random_id());
   if (!plan.ok()) return report(plan.problem());
-  ClusterPlan storage;
-  storage.elements = request.elements;
-  storage.raid_level = request.raid_level;
-  if (Trouble trouble = check_plan(storage)) return report(*trouble);
+  if (Trouble trouble = check_storage(request)) return report(*trouble);
   const fs::path output = canonical_path(request.output);
   boost::system::error_code error;
   const bool was_there = fs::exists(output, error);
-  if (Trouble trouble = claim(output)) return report(*trouble);
+  if (Trouble trouble = claim_output(output)) return report(*trouble);
   if (Trouble trouble = write_files(request, *plan, output)) {
-    for (fs::directory_iterator entry(output, error), end; !error && entry != end;
-         entry.increment(error))
-      fs::remove_all(entry->path(), error);
-    if (!was_there) fs::remove(output, error);
+    give_up_output(output, was_there);
     return report(*trouble);
   }
   say_what_to_do(request, *plan, output);
@@ -125,16 +90,7 @@ void add_init(CLI::App& app, int& exit_code) {
   command->add_option("--map", request->map,
                       "Keep the map in ZooKeeper: zookeeper://HOST:2181[,HOST:2181...]/DIRECTORY"
                       " (default: the first router holds it)");
-  command->add_option("--elements", request->elements, "Storage elements of each volume")
-      ->capture_default_str();
-  command->add_option("--raid", request->raid_level, "RAID level of the volumes")
-      ->type_name("LEVEL")->capture_default_str();
-  command->add_option("--element-dir", request->element_directory,
-                      "Where each host mounts the elements: DIR/1.0-e0 and so on")
-      ->type_name("DIR")->capture_default_str();
-  command->add_option("--state-dir", request->state_directory, "Where daemons keep their state")
-      ->type_name("DIR")->capture_default_str();
-  command->add_option("--port", request->port, "A host's first port")->capture_default_str();
+  add_host_options(*command, *request);
   command->footer(
       "Example:\n"
       "  pairfs init --pair node1,node2 --pair node3,node4 --router node1 --router node3 --out cluster");

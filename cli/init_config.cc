@@ -87,6 +87,14 @@ const char* const kNodeTuning =
     "#interval = \"10s\"\n"
     "#replay_max = \"100ms\"\n\n";
 
+std::string element_part(const NodeInfo& node) {
+  if (node.element_endpoint.empty()) return "\n";
+  return fmt::format("# Where its partner reaches the elements that this host has to itself ({}).\n"
+                     "element_listen = {}\n\n",
+                     node.element_endpoint.c_str(),
+                     toml_quoted(listen_endpoint(node.element_endpoint)));
+}
+
 }  // namespace
 
 std::string listen_endpoint(const std::string& endpoint) {
@@ -106,10 +114,11 @@ std::string annotated_node(const InitRequest& request, const InitPlan& plan, con
   return head(plan, node.name, "Node") +
          fmt::format("# Where it listens: for routers and other pairs, who know it as {}, and for its\n"
                      "# partner ({}). Without these keys: as the map says.\n"
-                     "listen = {}\nlink_listen = {}\n\n",
+                     "listen = {}\nlink_listen = {}\n",
                      node.endpoint.c_str(), node.link_endpoint.c_str(),
                      toml_quoted(listen_endpoint(node.endpoint)),
                      toml_quoted(listen_endpoint(node.link_endpoint))) +
+         element_part(node) +
          fmt::format("# Its command logs, on a disk of this machine that syncs fast. Whoever loses it\n"
                      "# loses a node, not data: the partner has the same.\nstate_dir = {}\n\n",
                      toml_quoted(request.state_directory + "/" + node.name.c_str())) +

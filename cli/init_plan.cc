@@ -1,6 +1,7 @@
 #include "cli/init_plan.h"
 
 #include <algorithm>
+#include <set>
 #include <sstream>
 
 namespace pairfs::cli {
@@ -16,18 +17,30 @@ bool is_host(const std::string& text) {
   return !text.empty() && text.size() <= 253 && std::all_of(text.begin(), text.end(), allowed);
 }
 
-// Hands out each host's ports one after the other.
+std::set<std::string> endpoints_of(const ClusterMap& map) {
+  std::set<std::string> endpoints;
+  for (const RouterInfo& router : map.routers)
+    endpoints.insert({router.endpoint, router.map_endpoint});
+  for (const PairInfo& pair : map.pairs)
+    for (const NodeInfo& node : pair.nodes)
+      endpoints.insert({node.endpoint, node.link_endpoint, node.element_endpoint});
+  return endpoints;
+}
+
+// Hands out the ports of hosts, one after the other, that nobody in the map has.
 class Ports {
  public:
-  explicit Ports(unsigned first) : first_(first) {}
+  Ports(const ClusterMap& map, unsigned first) : first_(first), taken_(endpoints_of(map)) {}
   std::string next(const std::string& host) {
-    return fmt::format("tcp://{}:{}", host, first_ + used_[host]++);
+    for (unsigned port = first_;; ++port) {
+      const std::string endpoint = fmt::format("tcp://{}:{}", host, port);
+      if (taken_.insert(endpoint).second) return endpoint;
+    }
   }
-  size_t used(const std::string& host) { return used_[host]; }
 
  private:
   const unsigned first_;
-  std::map<std::string, unsigned> used_;
+  std::set<std::string> taken_;
 };
 
 Outcome<std::vector<std::string>> hosts_of_pair(const std::string& text) {
@@ -49,55 +62,73 @@ VolumeInfo make_volume(const InitRequest& request, VolumeId id, const std::strin
   volume.raid_level = static_cast<uint8_t>(request.raid_level);
   for (unsigned i = 0; i < request.elements; ++i) {
     const std::string name = fmt::format("{}-e{}", to_string(id), i);
-    volume.elements.push_back({name, request.element_directory + "/" + name, Bytes("dir")});
+    // With partner reach: every second one is on each host, so that mirrors straddle them.
+    const std::string reach = request.reach == "dir"
+                                  ? "dir"
+                                  : fmt::format("partner:{}{}", id.pair, i % 2 == 0 ? 'a' : 'b');
+    volume.elements.push_back({name, request.element_directory + "/" + name, reach});
   }
   return volume;
 }
 
 }  // namespace
 
-Outcome<InitPlan> plan_cluster(const InitRequest& request, uint64_t cluster_id) {
-  if (request.pairs.empty() || request.pairs.size() > kPairsMax)
-    return refused("name 1 to {} pairs, each as --pair HOSTA,HOSTB", kPairsMax);
+Outcome<PairInfo> plan_pair(const InitRequest& request, const std::string& hosts, uint16_t id,
+                            InitPlan& plan) {
+  auto names = hosts_of_pair(hosts);
+  if (!names.ok()) return names.problem();
   for (const std::string& directory : {request.state_directory, request.element_directory})
     if (directory.empty() || directory[0] != '/')
       return refused("\"{}\" is no absolute path", directory);
   if (request.port < 1 || request.port > 65'000)
     return refused("--port must be 1 to 65000, not {}", request.port);
+  Ports ports(plan.map, request.port + kNodePortsFrom);
+  PairInfo pair;
+  pair.id = id;
+  for (unsigned half = 0; half < kVolumesPerPair; ++half) {
+    const std::string name = fmt::format("{}{}", id, half == 0 ? 'a' : 'b');
+    const std::string& host = (*names)[half];
+    plan.host_of[name] = host;
+    std::string endpoint = ports.next(host), link = ports.next(host);
+    NodeInfo node{name, std::move(endpoint), std::move(link), {}};
+    if (request.reach == "partner") node.element_endpoint = ports.next(host);
+    pair.nodes.push_back(std::move(node));
+    pair.volumes.push_back(make_volume(request, {id, static_cast<uint16_t>(half)}, name));
+  }
+  return pair;
+}
+
+Outcome<InitPlan> plan_cluster(const InitRequest& request, uint64_t cluster_id) {
+  if (request.pairs.empty() || request.pairs.size() > kPairsMax)
+    return refused("name 1 to {} pairs, each as --pair HOSTA,HOSTB", kPairsMax);
   InitPlan plan;
   ClusterMap& map = plan.map;
   map.cluster_id = cluster_id;
-  Ports router_ports(request.port), node_ports(request.port + kNodePortsFrom);
   std::vector<std::string> routers = request.routers;
   const size_t volumes = request.pairs.size() * kVolumesPerPair;
   for (size_t i = 1; i <= request.pairs.size(); ++i) {
-    auto hosts = hosts_of_pair(request.pairs[i - 1]);
-    if (!hosts.ok()) return hosts.problem();
-    if (routers.empty()) routers = *hosts;
-    PairInfo pair;
-    pair.id = static_cast<uint16_t>(i);
+    auto pair = plan_pair(request, request.pairs[i - 1], static_cast<uint16_t>(i), plan);
+    if (!pair.ok()) return pair.problem();
+    if (routers.empty())
+      for (const NodeInfo& node : pair->nodes) routers.push_back(plan.host_of[node.name]);
     for (unsigned half = 0; half < kVolumesPerPair; ++half) {
-      const std::string name = fmt::format("{}{}", i, half == 0 ? 'a' : 'b');
-      const std::string& host = (*hosts)[half];
-      plan.host_of[name] = host;
-      const std::string endpoint = node_ports.next(host), link = node_ports.next(host);
-      pair.nodes.push_back({name, endpoint, link});
-      const VolumeId id{pair.id, static_cast<uint16_t>(half)};
-      pair.volumes.push_back(make_volume(request, id, name));
       const size_t index = (i - 1) * kVolumesPerPair + half;
       const size_t first = kSliceCount * index / volumes, next = kSliceCount * (index + 1) / volumes;
-      map.slices.push_back({static_cast<Slice>(first), static_cast<uint32_t>(next - first), id});
+      map.slices.push_back({static_cast<Slice>(first), static_cast<uint32_t>(next - first),
+                            pair->volumes[half].id});
     }
-    map.pairs.push_back(pair);
+    map.pairs.push_back(std::move(*pair));
   }
+  Ports ports(ClusterMap(), request.port);
+  std::map<std::string, size_t> routers_on;
   for (size_t i = 1; i <= routers.size(); ++i) {
     const std::string& host = routers[i - 1];
     if (!is_host(host)) return refused("--router {}: expected a host's name or address", host);
-    if (router_ports.used(host) / 2 >= kRoutersPerHostMax)
+    if (++routers_on[host] > kRoutersPerHostMax)
       return refused("--router {}: at most {} routers fit on one host", host, kRoutersPerHostMax);
     const std::string name = fmt::format("r{}", i);
-    RouterInfo router{name, router_ports.next(host), {}};
-    const std::string map_endpoint = router_ports.next(host);
+    RouterInfo router{name, ports.next(host), {}};
+    const std::string map_endpoint = ports.next(host);
     if (i == 1 && request.map.empty()) router.map_endpoint = map_endpoint;
     map.routers.push_back(router);
     plan.host_of[name] = host;

@@ -1,4 +1,5 @@
-// What `pairfs init` was asked for, and the map of the cluster that comes of it. No I/O. Any thread.
+// What `pairfs init` was asked for, and the map of the cluster that comes of it; the same for one more
+// pair of a cluster that is there. No I/O. Any thread.
 #pragma once
 
 #include <map>
@@ -19,6 +20,7 @@ struct InitRequest {
   std::string element_directory = "/srv/pairfs";
   unsigned elements = 2;             // per volume
   unsigned raid_level = 1;
+  std::string reach = "dir";         // or "partner": each host has every second element to itself
   uint16_t port = 7400;              // the first of a host's routers; its nodes begin ten higher
 };
 
@@ -31,5 +33,10 @@ struct InitPlan {
 // `port`, `port`+1 (the map's) and so on, nodes `port`+10, `port`+11 (the partner's) and so on.
 // Refused with a sentence when a host's name or a number is wrong.
 Outcome<InitPlan> plan_cluster(const InitRequest& request, uint64_t cluster_id);
+
+// Pair `id` on "HOSTA,HOSTB", on ports that nobody in the plan's map has; its nodes' hosts go into
+// `host_of`. Refused as above.
+Outcome<PairInfo> plan_pair(const InitRequest& request, const std::string& hosts, uint16_t id,
+                            InitPlan& plan);
 
 }  // namespace pairfs::cli

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   add_mount(app, exit_code);
   add_umount(app, exit_code);
   add_status(app, exit_code);
+  add_selftest(app, exit_code);
   add_bench(app, exit_code);
   add_sync(app, exit_code);
   add_takeover(app, exit_code);

@@ -10,10 +10,8 @@ constexpr Duration kSwapMax = std::chrono::seconds(3);
 }  // namespace
 
 Trouble change_map(const Picture& picture, const std::string& key, const MapChange& change) {
-  std::vector<std::string> endpoints;
-  for (const RouterInfo& router : picture.map.routers)
-    if (!router.map_endpoint.empty()) endpoints.push_back(router.map_endpoint);
-  if (endpoints.empty()) return failed("the cluster's map names nobody who holds it");
+  const std::vector<std::string> endpoints = picture.map_endpoints();
+  if (endpoints.empty()) return failed("no router says who holds the cluster's map");
   Context context;
   const auto client = make_map_client(context, endpoints, picture.cluster_id);
   Poller poller;

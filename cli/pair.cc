@@ -7,6 +7,7 @@
 #include "cli/ask.h"
 #include "cli/commands.h"
 #include "cli/endpoints.h"
+#include "cli/init_output.h"
 #include "cli/local_daemons.h"
 #include "cli/map_change.h"
 #include "cli/rebalance.h"
@@ -18,8 +19,8 @@ namespace {
 struct Wish {
   ClusterOptions cluster;
   bool local = false;
+  InitRequest hosts;
   std::vector<std::string> nodes, elements;
-  unsigned raid_level = 1;
   unsigned pair = 0;
   bool wait = false, undo = false, forget = false;
   int timeout_seconds = 86'400;
@@ -52,12 +53,12 @@ Outcome<RemotePair> remote_pair(const Wish& wish) {
     pair.nodes.push_back({(*endpoints)[0], (*endpoints)[1]});
   }
   if (pair.nodes.size() != 2)
-    return refused("a pair has two nodes: give --local, or --node twice (you gave it {} times)",
+    return refused("a pair has two nodes: give --local, --pair HOSTA,HOSTB, or --node twice (you gave it {} times)",
                    pair.nodes.size());
   if (wish.elements.size() < 2)
     return refused("give --element at least twice: directories on disks that both nodes can open");
   pair.elements = wish.elements;
-  pair.raid_level = wish.raid_level;
+  pair.raid_level = wish.hosts.raid_level;
   return pair;
 }
 
@@ -67,13 +68,22 @@ int add(const Wish& wish) {
       return report(refused("--local makes nodes and elements itself; leave --node and --element out"));
     return add_local(wish);
   }
-  auto pair = remote_pair(wish);
+  const bool by_hosts = !wish.hosts.pairs.empty();
+  if (by_hosts && wish.hosts.output.empty())
+    return report(refused("--pair needs --out DIR, where the configuration of its nodes is written"));
+  if (by_hosts && (!wish.nodes.empty() || !wish.elements.empty()))
+    return report(refused("--pair chooses endpoints and elements itself; leave --node and --element out"));
+  if (by_hosts)
+    if (Trouble trouble = check_storage(wish.hosts)) return report(*trouble);
+  auto pair = by_hosts ? Outcome<RemotePair>(RemotePair()) : remote_pair(wish);
   if (!pair.ok()) return report(pair.problem());
   auto reach = find_cluster(wish.cluster);
   if (!reach.ok()) return report(reach.problem());
   const Picture picture = gather(*reach, std::chrono::seconds(1));
   if (!picture.map_live) return report(failed("none of the cluster's routers answers"));
-  if (Trouble trouble = add_remote_pair(picture, *pair)) return report(*trouble);
+  Trouble trouble =
+      by_hosts ? add_pair_of_hosts(picture, wish.hosts) : add_remote_pair(picture, *pair);
+  if (trouble) return report(*trouble);
   return kExitFine;
 }
 
@@ -209,10 +219,15 @@ void add_pair(CLI::App& app, int& exit_code) {
       ->type_name("ENDPOINT,ENDPOINT");
   adding->add_option("--element", wish->elements, "A directory that both nodes can open; repeat it")
       ->type_name("DIR");
-  adding->add_option("--raid", wish->raid_level, "RAID level of its volumes")->type_name("LEVEL");
+  adding->add_option("--pair", wish->hosts.pairs, "The two hosts of the pair, as for pairfs init")
+      ->type_name("HOSTA,HOSTB")->expected(1);
+  adding->add_option("--out", wish->hosts.output, "With --pair: where to write; absent or empty")
+      ->type_name("DIR");
+  add_host_options(*adding, wish->hosts);
   adding->footer("The new pair has nothing until pairfs rebalance start.\n\n"
                  "Examples:\n"
                  "  pairfs pair add --local\n"
+                 "  pairfs pair add --router router1:7400 --pair node5,node6 --out pair3\n"
                  "  pairfs pair add --node tcp://n1:7400,tcp://n1:7401 --node tcp://n2:7400,tcp://n2:7401"
                  " \\\n      --element /disks/0 --element /disks/1");
   adding->callback([=, &exit_code] { exit_code = add(*wish); });

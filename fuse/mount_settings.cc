@@ -69,6 +69,14 @@ bool read_config(const std::string& file, MountSettings* settings) {
   return config.finish(stderr);
 }
 
+// As behind `pairfs-mount`, by which other commands find the cluster of a mount.
+std::string source_of(const MountSettings& settings) {
+  std::string source;
+  for (const std::string& router : settings.routers)
+    source += (source.empty() ? "" : ",") + (router.starts_with("tcp://") ? router.substr(6) : router);
+  return settings.subtree.empty() ? source : source + ":" + settings.subtree;
+}
+
 }  // namespace
 
 std::optional<std::string> to_endpoint(const std::string& router) {
@@ -217,6 +225,7 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
     fmt::print(stderr, "pairfs-mount: {}\n", why);
     return std::nullopt;
   }
+  if (settings.fsname.empty()) settings.fsname = source_of(settings);
   return settings;
 }
 

@@ -27,7 +27,7 @@ struct MountSettings {
   bool wait = false;                     // for a router, however long it takes
   bool nonempty = false;                 // the mount point may have entries, which it hides
   std::optional<Duration> retry_limit;   // nullopt: for ever
-  std::string fsname = "pairfs";
+  std::string fsname;  // as what the mount table shows it: by default its routers and subtree
   std::vector<std::string> kernel_options;  // passed on: "nosuid", "noexec" ...
   bool replace = false;     // detach a dead mount at the path first
   bool embedded_router = false;  // route in this process, and use the routers only without it

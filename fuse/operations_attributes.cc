@@ -11,7 +11,7 @@ namespace {
 // the root has the attributes that it had.
 constexpr Duration kAbsenceLimit = std::chrono::seconds(10);
 
-void get_attributes(fuse_req_t req, fuse_ino_t node, fuse_file_info*) {
+void get_attributes(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
   const auto inode = mount.inode_of(request, node);
@@ -21,12 +21,15 @@ void get_attributes(fuse_req_t req, fuse_ino_t node, fuse_file_info*) {
   const bool root = *inode == mount.nodes.root();
   request->call<GetAttributes>(
       command,
-      [&mount, request, root](Outcome<GetAttributes> outcome) {
+      [&mount, request, root, is_open = file != nullptr](Outcome<GetAttributes> outcome) {
         if (outcome.ok()) {
           if (root) mount.root_attributes = outcome.reply.attributes;
           request->attributes(to_stat(outcome.reply.attributes));
         } else if (root && outcome.error == EIO && mount.root_attributes) {
           request->attributes(to_stat(*mount.root_attributes));
+        } else if (is_open && outcome.error == ESTALE) {
+          // The kernel asks this before a read too: an open file is gone only with its session.
+          request->error(EIO);
         } else {
           request->error(outcome.error);
         }

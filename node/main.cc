@@ -23,6 +23,7 @@ NodeConfig read_config(Config& file) {
   c.state_dir = file.required_string("state_dir");
   c.listen = file.string("listen", "");
   c.link_listen = file.string("link_listen", "");
+  c.element_listen = file.string("element_listen", "");
   c.map_endpoints = file.required_strings("map.endpoints");
   c.ready_file = file.string("ready_file", "");
   c.insecure_network = file.boolean("insecure_network", false);

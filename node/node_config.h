@@ -15,6 +15,7 @@ struct NodeConfig {
   std::string state_dir;  // logs of its volumes, 0700
   std::string listen;       // where clients and other pairs reach it; empty: as the map says
   std::string link_listen;  // likewise, its partner
+  std::string element_listen;  // likewise, where its partner reaches its elements
   std::vector<std::string> map_endpoints;
   std::string ready_file;  // empty: none
   bool insecure_network = false;

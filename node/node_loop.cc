@@ -174,8 +174,10 @@ bool NodeLoop::start(std::string* why) {
   const std::string listen = config_.listen.empty() ? self.endpoint : config_.listen;
   const std::string link_listen =
       config_.link_listen.empty() ? self.link_endpoint : config_.link_listen;
+  const std::string element_listen =
+      config_.element_listen.empty() ? self.element_endpoint : config_.element_listen;
   std::vector<std::string> listens = {listen, link_listen};
-  if (!self.element_endpoint.empty()) listens.push_back(self.element_endpoint);
+  if (!self.element_endpoint.empty()) listens.push_back(element_listen);
   for (const std::string& endpoint : listens)
     if (auto refusal = refuse_listen(endpoint, config_.insecure_network)) {
       *why = *refusal;
@@ -190,7 +192,7 @@ bool NodeLoop::start(std::string* why) {
       for (const VolumeInfo& info : pair->volumes)
         for (const ElementInfo& e : info.elements)
           if (e.reach == "partner:" + config_.name) paths.insert(e.path);
-      element_server_ = std::make_unique<ElementServer>(context_, self.element_endpoint,
+      element_server_ = std::make_unique<ElementServer>(context_, element_listen,
                                                         config_.cluster_id, std::move(paths));
       element_client_ = std::make_shared<ElementClient>(context_, partner.element_endpoint,
                                                         config_.cluster_id, incarnation_);

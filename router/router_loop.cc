@@ -252,6 +252,7 @@ Bytes RouterLoop::status_json(Instant now) const {
       {"map_version", reads_.map_version()},
       {"map_reachable", map_client_->reachable(now)},
       {"map_endpoint", map_endpoint()},
+      {"map_endpoints", endpoints_of_map(settings_, map_endpoint())},
       {"insecure_network", settings_.insecure_network},
       {"nodes", std::move(nodes)},
       {"counters",

@@ -1,13 +1,20 @@
 #!/bin/bash
-# Brings the compose cluster up, stores a tree in it, breaks one thing after the other, and says after
-# each what happened, how long the client had to wait, and whether every byte is right.
+# Brings the compose cluster up, stores a tree in it, breaks one thing after the other, adds a pair, and
+# says after each what happened, how long the client had to wait, and whether every byte is right.
+#   demo.sh [--nothing-shared]     each node has its own half of the elements, and no disk is shared
 # Exit code: 0 when all of it went well. DEMO_KEEP=1 leaves the cluster running; DEMO_SKIP_BUILD=1 takes the
 # images as they are.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 project=${COMPOSE_PROJECT_NAME:-pairfs-demo}
-if docker compose version >/dev/null 2>&1; then compose=(docker compose -p "$project")
-else compose=(docker-compose -p "$project"); fi
+files=(-f docker-compose.yml)
+case ${1:-} in
+  "") ;;
+  --nothing-shared) files+=(-f docker-compose.nothing-shared.yml) ;;
+  *) echo "usage: demo.sh [--nothing-shared]" >&2; exit 2 ;;
+esac
+if docker compose version >/dev/null 2>&1; then compose=(docker compose -p "$project" "${files[@]}")
+else compose=(docker-compose -p "$project" "${files[@]}"); fi
 mount=/mnt/pairfs
 problems=0
 
@@ -22,7 +29,7 @@ in_client() { "${compose[@]}" exec -T client "$@"; }
 
 cleanup() {
   [ -z "${DEMO_KEEP:-}" ] || return
-  "${compose[@]}" down -v -t 5 >/dev/null 2>&1
+  "${compose[@]}" --profile third-pair down -v -t 5 >/dev/null 2>&1
 }
 trap cleanup EXIT
 
@@ -49,11 +56,26 @@ wait_for() { # SECONDS WHAT COMMAND...
   done
   fail "not within $limit s: $what"
 }
-takeover_possible() { in_client pairfs status --router router-1:7400,router-2:7400 | grep -q 'takeover possible: yes'; }
+pairfs_says() { in_client pairfs "$@" --router router-1:7400,router-2:7400; }
+takeover_possible() { pairfs_says status | grep "takeover possible: yes" >/dev/null; }
 
+# A directory on each volume, so that whatever fails, somebody waits for it.
+make_probed() {
+  local number volume seen=" "
+  probed=""
+  for number in $(seq 64); do
+    in_client mkdir -p "$mount/probes/$number"
+    volume=$(in_client pairfs placement "$mount/probes/$number" --json | sed -n 's/.*"volume": *"\([^"]*\)".*/\1/p')
+    case $seen in *" $volume "*) continue ;; esac
+    seen+="$volume "
+    probed+=" $mount/probes/$number"
+    [ "$(wc -w <<<"$seen")" -lt 4 ] || return 0
+  done
+}
 start_probe() {
   in_client rm -f /tmp/probe /tmp/probe.stop
-  "${compose[@]}" exec -d client probe.sh "$mount/probe" /tmp/probe
+  # shellcheck disable=SC2086
+  "${compose[@]}" exec -d client probe.sh /tmp/probe $probed
   sleep 1
 }
 end_probe() { # what happened
@@ -85,14 +107,16 @@ tell "all is up: $(in_client sh -c "df -h $mount | tail -n 1")"
 say "storing a real tree"
 in_client sh -c "cp -a /usr/share $mount/tree && cd /usr/share && find . -type f -exec sha256sum {} + > /tmp/sums" ||
   fail "the tree could not be stored"
+make_probed
 tell "$(in_client sh -c 'wc -l < /tmp/sums') files, $(in_client du -sh "$mount/tree" | cut -f1)"
 
 say "killing the container of node 1a"
 start_probe
-docker kill "$(container node-1a)" >/dev/null
+victim=$(container node-1a)
+docker kill "$victim" >/dev/null
 sleep 5
 end_probe "node 1b took over what 1a executed"
-"${compose[@]}" up -d --no-deps node-1a >/dev/null 2>&1
+docker start "$victim" >/dev/null
 wait_for 120 "1a is back and paired" takeover_possible
 
 say "pausing the container of node 2b for 10 s"
@@ -113,18 +137,30 @@ wait_for 120 "1b is paired again" takeover_possible
 
 say "killing the container of router 1"
 start_probe
-docker kill "$(container router-1)" >/dev/null
+victim=$(container router-1)
+docker kill "$victim" >/dev/null
 sleep 3
 end_probe "the client went on through router 2"
-"${compose[@]}" up -d --no-deps router-1 >/dev/null 2>&1
+docker start "$victim" >/dev/null
 
 say "killing one of the three ZooKeeper servers"
 start_probe
-docker kill "$(container zk1)" >/dev/null
+victim=$(container zk1)
+docker kill "$victim" >/dev/null
 sleep 3
 end_probe "the other two hold the map"
-"${compose[@]}" up -d --no-deps zk1 >/dev/null 2>&1
+docker start "$victim" >/dev/null
 wait_for 120 "everything is whole again" takeover_possible
+
+say "adding a pair"
+start_probe
+"${compose[@]}" run --rm -T grow >/dev/null || fail "the pair could not be registered"
+"${compose[@]}" up -d --no-deps node-3a node-3b >/dev/null 2>&1 || fail "its nodes could not be started"
+wait_for 120 "the new pair is whole" takeover_possible
+pairfs_says rebalance start --wait --timeout 600 >/dev/null || fail "it did not get its share"
+end_probe "pair 3 was added and got its share of the data, while the client went on"
+wait_for 120 "everything is whole" takeover_possible
+pairfs_says status | grep -E '^(pair|  node|  volume)' | sed 's/^/   /'
 
 echo
 if [ "$problems" -gt 0 ]; then

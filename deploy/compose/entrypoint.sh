@@ -1,8 +1,10 @@
 #!/bin/bash
-# What a container of the demo runs: entrypoint.sh setup | node NAME | router NAME | client | COMMAND...
+# What a container of the demo runs: entrypoint.sh setup | grow | node NAME | router NAME | client | COMMAND...
+# REACH: how the nodes of a pair reach the elements, as for pairfs init.
 set -euo pipefail
 map=zookeeper://zk1:2181,zk2:2181,zk3:2181/pairfs
 routers=router-1:7400,router-2:7400
+reach=${REACH:-dir}
 
 # The settings that `setup` has written, once.
 settings_of() {
@@ -20,7 +22,7 @@ case ${1:-client} in
     if [ ! -e /config/ready ]; then
       rm -rf /config/cluster
       pairfs init --pair node-1a,node-1b --pair node-2a,node-2b --router router-1 --router router-2 \
-        --map "$map" --out /config/cluster
+        --map "$map" --reach "$reach" --out /config/cluster
       for attempt in $(seq 60); do
         if pairfs map copy /config/cluster/map "$map"; then break; fi
         [ "$attempt" -lt 60 ] || exit 1
@@ -29,10 +31,15 @@ case ${1:-client} in
       touch /config/ready
     fi
     ;;
+  grow)
+    # A pair more, for the cluster that runs: registered, and its settings written.
+    [ -e /config/third-pair ] ||
+      pairfs pair add --router "$routers" --pair node-3a,node-3b --reach "$reach" --out /config/third-pair
+    ;;
   node)
     file=$(settings_of "$2")
     mkdir -p "/var/lib/pairfs/$2"
-    # The elements lie on a volume that both nodes of the pair see.
+    # A node makes the elements' directories on its volume; those that only its partner reaches stay empty.
     for volume in "${2%[ab]}.0" "${2%[ab]}.1"; do
       mkdir -p -m 0700 "/srv/pairfs/$volume-e0" "/srv/pairfs/$volume-e1"
     done

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The chapters of docs/operating.md on real machines: five hosts, each with a network of its own, come from
-bare to a mounted cluster; each is rebooted, with and without warning; a node is replaced; under load."""
-# time-limit: 420
+"""The chapters of docs/operating.md on real machines: seven hosts, each with a network of its own, come from
+bare to a mounted cluster; each is rebooted, with and without warning; a node and a disk are replaced, and a
+pair is added; under load. With the argument "partner" no two hosts share a disk."""
+# time-limit: 600
 # only-with: --all
 import os
 import pathlib
@@ -111,6 +112,7 @@ class Load:
 
 def main():
     need_fuse()
+    reach = "partner" if "partner" in sys.argv[1:] else "dir"
     if shutil.which("ip") is None:
         skip("iproute2 is not here")
     enter_namespace("-n")
@@ -124,9 +126,9 @@ def main():
         os.environ["PATH"] = f"{install(top)}:{os.environ['PATH']}"
         run("ip", "link", "add", "switch", "type", "bridge")
         run("ip", "link", "set", "switch", "up")
-        for name, number in (("node1", 1), ("node2", 2), ("router1", 3), ("router2", 4), ("client", 5)):
-            hosts[name] = Host(top, number)
-        node1, node2, router1, router2, client = hosts.values()
+        for number, name in enumerate(("node1", "node2", "router1", "router2", "client", "node3", "node4")):
+            hosts[name] = Host(top, number + 1)
+        node1, node2, router1, router2, client, node3, node4 = hosts.values()
         routers = f"{router1.address}:7400,{router2.address}:7400"
 
         def whole():
@@ -134,17 +136,22 @@ def main():
                                                           expected=None).stdout
 
         print("-- from bare machines to a mounted cluster", flush=True)
+        def give_files(out):
+            for host in hosts.values():
+                for path in (out / host.address).glob("*.toml"):
+                    shutil.copy(path, host.etc)
+
+        def make_elements(pair):
+            for name in (f"{pair}.{half}-e{element}" for half in (0, 1) for element in (0, 1)):
+                (top / "disks" / name).mkdir(parents=True, mode=0o700)
+
+        storage = ["--state-dir", top / "state", "--element-dir", top / "disks", "--reach", reach]
         out = top / "cluster"
         client.run("pairfs", "init", "--pair", f"{node1.address},{node2.address}", "--router",
-                   router1.address, "--router", router2.address, "--out", out,
-                   "--state-dir", top / "state", "--element-dir", top / "disks")
-        for host in hosts.values():
-            for path in (out / host.address).glob("*.toml"):
-                shutil.copy(path, host.etc)
+                   router1.address, "--router", router2.address, "--out", out, *storage)
+        give_files(out)
         shutil.copytree(out / "map", top / "state" / "r1" / "map")
-        for volume in ("1.0", "1.1"):
-            for element in ("e0", "e1"):
-                (top / "disks" / f"{volume}-{element}").mkdir(parents=True, mode=0o700)
+        make_elements(1)
         for host in hosts.values():
             host.start()
         wait_until(whole, "the cluster is whole", timeout=90)
@@ -177,6 +184,38 @@ def main():
         load.check("what the new one holds is enough to take over")
         node2.start()
         wait_until(whole, "all is whole", timeout=120)
+
+        print("-- a disk's replacement", flush=True)
+        shutil.rmtree(top / "disks" / "1.0-e0")
+        wait_until(lambda: "missing" in client.run("pairfs", "element", "list", "--router", routers,
+                                                   expected=None).stdout, "the lost disk is missed", timeout=60)
+        load.check("a disk is lost")
+        (top / "disks" / "new").mkdir(mode=0o700)
+        client.run("pairfs", "element", "replace", "1.0-e0", top / "disks" / "new", "--wait", "--router", routers,
+                   timeout=120)
+        wait_until(whole, "the group is whole again", timeout=60)
+        listed = client.run("pairfs", "element", "list", "--router", routers).stdout
+        expect(str(top / "disks" / "new") in listed, f"the new disk is in its place: {listed}")
+        load.check("the disk is replaced")
+
+        print("-- adding a pair", flush=True)
+        third = top / "third"
+        client.run("pairfs", "pair", "add", "--router", routers, "--pair", f"{node3.address},{node4.address}",
+                   "--out", third, *storage)
+        give_files(third)
+        make_elements(2)
+        node3.start()
+        node4.start()
+        wait_until(whole, "the new pair is whole", timeout=90)
+        load.check("a pair is added")
+        client.run("pairfs", "rebalance", "start", "--wait", "--router", routers, timeout=240)
+        load.check("it has its share of the data")
+        for host in (node3, node4):
+            host.power_off()
+            load.check(f"the machine {host.address} of the new pair has lost its power")
+            host.start()
+            wait_until(whole, f"{host.address} is back", timeout=120)
+        client.run("pairfs", "fsck", "--namespace", "--router", routers, timeout=120)
         load.ended = True
         load.thread.join(30)
         print(f"{load.rounds} rounds without a problem", flush=True)
