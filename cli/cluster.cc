@@ -69,6 +69,7 @@ Outcome<Cluster> read_cluster(const fs::path& directory) {
                    kFormatVersion);
   cluster.id = config.required_identifier("cluster_id");
   cluster.transport = config.choice("transport", "ipc", {"ipc", "tcp"});
+  cluster.link = config.choice("link", "zmq", {"zmq", "shm"});
   cluster.raid_level = static_cast<unsigned>(config.integer("raid_level", 1, 0, 10));
   cluster.reach = config.choice("reach", "dir", {"dir", "partner"});
   cluster.runtime_directory = config.string("runtime_directory", "");
@@ -92,6 +93,7 @@ Trouble write_cluster(const Cluster& cluster) {
                   "cluster_id = \"{:016x}\"\n"
                   "directory = {}\n"
                   "transport = {}\n"
+                  "link = {}\n"
                   "raid_level = {}\n"
                   "reach = {}\n"
                   "runtime_directory = {}\n"
@@ -99,7 +101,7 @@ Trouble write_cluster(const Cluster& cluster) {
                   "router_endpoints = {}\n"
                   "nodes = {}\n",
                   kFormatVersion, cluster.id, toml_quoted(cluster.directory.string()),
-                  toml_quoted(cluster.transport), cluster.raid_level,
+                  toml_quoted(cluster.transport), toml_quoted(cluster.link), cluster.raid_level,
                   toml_quoted(cluster.reach),
                   toml_quoted(cluster.runtime_directory.string()),
                   toml_quoted(cluster.routers), toml_quoted(cluster.router_endpoints),

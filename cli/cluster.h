@@ -5,6 +5,7 @@
 //   DIR/r1 ..., DIR/1a ...  one directory per daemon: its configuration, log, pid, ready file, state
 //   DIR/mount             the same for the mount
 //   DIR/elements/1.0-e0   the storage elements
+//   DIR/link              what partners copy to each other through memory (link = "shm")
 //   DIR/supervisor.*      the supervisor's settings, pid and log
 #pragma once
 
@@ -35,6 +36,7 @@ struct Cluster {
   fs::path directory;  // canonical
   uint64_t id = 0;
   std::string transport = "ipc";
+  std::string link = "zmq";  // of the nodes of a pair: zmq or shm
   unsigned raid_level = 1;
   std::string reach = "dir";  // of the elements: dir or partner
   fs::path runtime_directory;  // of ipc sockets; empty with tcp
@@ -44,6 +46,7 @@ struct Cluster {
 
   std::vector<Daemon> daemons() const;  // routers, then nodes; not the mount
   Daemon mount() const;
+  fs::path link_directory() const { return directory / "link"; }
   fs::path supervisor_pid() const { return directory / "supervisor.pid"; }
   fs::path supervisor_log() const { return directory / "supervisor.log"; }
   fs::path lock() const { return directory / "lock"; }

@@ -25,6 +25,7 @@ uint64_t random_id() {
 Trouble make_directories(const Cluster& cluster, const ClusterMap& map) {
   const fs::path elements = cluster.directory / "elements";
   std::vector<fs::path> wanted = {elements, cluster.mount().directory};
+  if (cluster.link == "shm") wanted.push_back(cluster.link_directory());
   for (const Daemon& daemon : cluster.daemons()) {
     wanted.push_back(daemon.directory);
     if (daemon.kind == Daemon::Kind::kNode) wanted.push_back(daemon.directory / "state");
@@ -55,6 +56,7 @@ Cluster describe(const ClusterPlan& plan, const ClusterMap& map, const fs::path&
   cluster.directory = plan.directory;
   cluster.id = map.cluster_id;
   cluster.transport = plan.transport;
+  cluster.link = plan.link;
   cluster.raid_level = plan.raid_level;
   cluster.reach = plan.reach;
   cluster.runtime_directory = runtime_directory;

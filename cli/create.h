@@ -14,6 +14,7 @@ struct ClusterPlan {
   unsigned elements = 4;  // per volume
   unsigned raid_level = 5;
   std::string transport = "ipc";
+  std::string link = "shm";  // or "zmq": how the nodes of a pair copy records to each other
   std::string reach = "dir";  // or "partner": each node has half of the elements to itself
 };
 

@@ -36,10 +36,14 @@ std::string router_config(const Cluster& cluster, const ClusterMap& map, const R
 }
 
 std::string node_config(const Cluster& cluster, const ClusterMap& map, const NodeInfo& node) {
+  std::string link;
+  if (cluster.link == "shm")
+    link = fmt::format("\n[link]\nkind = \"shm\"\ndir = {}\n",
+                       toml_quoted(cluster.link_directory().string()));
   return common_part(cluster, node.name) +
-         fmt::format("state_dir = {}\n\n[map]\nendpoints = {}\n\n[log]\nlevel = \"info\"\n",
+         fmt::format("state_dir = {}\n\n[map]\nendpoints = {}\n{}\n[log]\nlevel = \"info\"\n",
                      toml_quoted((cluster.directory / node.name / "state").string()),
-                     map_endpoints(map));
+                     map_endpoints(map), link);
 }
 
 }  // namespace pairfs::cli

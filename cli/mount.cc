@@ -81,8 +81,8 @@ void add_mount(CLI::App& app, int& exit_code) {
       ->allow_extra_args(false);
   command->add_flag("-f,--foreground", request->foreground, "Stay in the foreground");
   command->add_option("--router", request->router,
-                      "embedded: route inside the mount, which saves a hop")
-      ->check(CLI::IsMember({"embedded"}));
+                      "embedded: route inside the mount, which saves a hop; separate: not")
+      ->check(CLI::IsMember({"embedded", "separate"}));
   command->footer("Examples:\n"
                   "  pairfs mount tcp://127.0.0.1:7400,tcp://127.0.0.1:7401 /mnt/files\n"
                   "  pairfs mount router1:7400,router2:7400:/projects /mnt/projects\n"

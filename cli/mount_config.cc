@@ -8,7 +8,7 @@ Trouble write_mount_config(const Cluster& cluster, const SupervisorSettings& set
   if (settings.mount.empty()) return std::nullopt;
   const Daemon mount = cluster.mount();
   if (Trouble trouble = make_private_directory(mount.directory)) return trouble;
-  std::string options = "wait,fsname=" + mount_source(cluster.router_endpoints);
+  std::string options = "wait,router=embedded,fsname=" + mount_source(cluster.router_endpoints);
   if (!settings.mount_options.empty()) options += "," + settings.mount_options;
   // It waits for its routers, as it starts together with them.
   return write_file(mount.config(),

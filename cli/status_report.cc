@@ -118,7 +118,7 @@ Json raid_json(const VolumeInfo& volume, const nlohmann::json* view) {
 Json log_json(const nlohmann::json* view) {
   const nlohmann::json* log = view != nullptr ? member(*view, "log") : nullptr;
   Json json;
-  for (const char* key : {"last_sequence", "checkpoint_sequence", "bytes"})
+  for (const char* key : {"last_sequence", "checkpoint_sequence", "bytes", "copied_in_memory"})
     json[key] = log != nullptr && log->is_object() ? field<uint64_t>(*log, key, 0) : 0;
   return json;
 }

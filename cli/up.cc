@@ -198,6 +198,11 @@ void add_up(CLI::App& app, int& exit_code) {
                                         " of 127.0.0.1)")
                         ->check(CLI::IsMember({"ipc", "tcp"}))
                         ->capture_default_str();
+  auto* link = command->add_option("--link", request->plan.link,
+                                   "How a node copies commands to its partner: shm (memory that both"
+                                   " map) or zmq (messages)")
+                   ->check(CLI::IsMember({"shm", "zmq"}))
+                   ->capture_default_str();
   auto* reach = command->add_option("--reach", request->plan.reach,
                       "Which elements a node reaches: dir (all of them, on shared disks) or partner"
                       " (half, and the other half through its partner)")
@@ -224,6 +229,7 @@ void add_up(CLI::App& app, int& exit_code) {
     if (!request->gave_elements)
       request->plan.elements = default_elements(request->plan.raid_level);
     request->gave_transport = transport->count() != 0;
+    request->gave_link = link->count() != 0;
     exit_code = bring_up(*request);
   });
 }

@@ -24,6 +24,9 @@ Trouble check_fits(const UpRequest& request, const Cluster& cluster) {
   if (request.gave_transport && plan.transport != cluster.transport)
     return refused("the cluster in {} uses {}, so --transport {} does not fit; leave the option out",
                    directory, cluster.transport, plan.transport);
+  if (request.gave_link && plan.link != cluster.link)
+    return refused("the nodes of the cluster in {} use the link {}, so --link {} does not fit; leave the"
+                   " option out", directory, cluster.link, plan.link);
   if (request.gave_raid && plan.raid_level != cluster.raid_level)
     return refused("the cluster in {} has volumes of RAID level {}, so --raid {} does not fit; leave"
                    " the option out", directory, cluster.raid_level, plan.raid_level);

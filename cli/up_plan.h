@@ -13,7 +13,7 @@ struct UpRequest {
   bool restart = true;
   // Which options of the plan were given, so that they must fit a cluster that exists.
   bool gave_pairs = false, gave_routers = false, gave_elements = false, gave_raid = false, gave_reach = false,
-       gave_transport = false;
+       gave_transport = false, gave_link = false;
 };
 
 struct UpPlan {

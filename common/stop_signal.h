@@ -1,5 +1,5 @@
 // SIGTERM and SIGINT as a readable file descriptor for the Poller, so that a daemon's loop ends
-// itself. Construct in main before any thread starts (ZeroMQ's contexts start some), as the signals
+// itself. Construct in main before any thread starts (libraries start some), as the signals
 // are blocked in every thread made afterwards. SIGPIPE is ignored too.
 #pragma once
 

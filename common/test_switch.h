@@ -50,7 +50,8 @@
   X(checkpoint_confirmed) X(checkpoint_failed) X(session_expired) X(retry_answered_again)     \
   X(stale_slot_dropped) X(transaction_begun) X(transaction_refused_vote)                      \
   X(transaction_given_up) X(transaction_committed) X(transaction_aborted)                     \
-  X(transaction_told) X(transaction_forgotten) X(transaction_asked) X(transaction_taken_up)
+  X(transaction_told) X(transaction_forgotten) X(transaction_asked) X(transaction_taken_up)   \
+  X(ring_copied) X(ring_closed) X(ring_recovered)
 
 namespace pairfs::test_switch {
 

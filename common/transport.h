@@ -1,14 +1,14 @@
-// Message channels over ZeroMQ. transport.cc is the one file that includes zmq. A Socket belongs
-// to one thread; a Context may be shared. Nothing here blocks except Poller::wait.
+// Message channels over streams: tcp, local ones, and ones inside a process. On the wire they are
+// ZeroMQ's (a server is a ROUTER, a client a DEALER), so that any ZeroMQ program may be the other
+// end; but no thread stands between a loop and the kernel (docs/decisions/0030). A Socket belongs to
+// one thread. Nothing here blocks except Poller::wait.
 //
 // Sending never blocks: a full or missing peer loses the message, and the caller's own timeouts
-// and retries cover it, as ZeroMQ delivers at most once anyway.
+// and retries cover it, as a connection that breaks loses what was on its way anyway.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "common/types.h"
@@ -23,32 +23,19 @@ struct Message {
   SharedBytes bulk;
 };
 
+// The sockets of one Context reach each other by inproc:// names.
 class Context {
  public:
-  explicit Context(int io_threads = 1);
-  ~Context();
-  Context(const Context&) = delete;
-  Context& operator=(const Context&) = delete;
-  void* handle() const { return handle_; }
+  Context();
+  uint64_t scope() const { return scope_; }
 
  private:
-  void* handle_;
+  const uint64_t scope_;
 };
 
-// Octets handed over for one peer and not yet given to its connection. Large frames only, as the
-// number of messages bounds the small ones.
-using SendQueue = std::shared_ptr<std::atomic<int64_t>>;
-inline constexpr int64_t kSendQueueMaxBytes = 64 << 20;
+inline constexpr size_t kSendQueueMaxBytes = 64 << 20;
 
-// What a Poller and the socket's owner tell each other, so that a wake-up costs system calls only
-// for the sockets that it concerns. `may_have` is false only when the ZeroMQ socket was seen empty
-// and its file descriptor has not been readable since.
-struct Readiness {
-  void* socket = nullptr;  // null when it is closed
-  int fd = -1;
-  bool may_have = true;
-  bool polled = false;  // by a Poller; else the socket is asked every time
-};
+class EventSet;
 
 class Socket {
  public:
@@ -56,56 +43,44 @@ class Socket {
   // `endpoint` may end in ":*" for any free port. Throws std::runtime_error with a sentence, also
   // when another process listens there.
   static Socket server(Context& context, const std::string& endpoint);
-  // Connects to one peer, now and whenever it comes back. With IMMEDIATE nothing queues for a
-  // peer that is not there: send() is false then.
+  // Connects to one peer, now and whenever it comes back. Nothing queues for a peer that is not
+  // there: send() is false then. Throws std::runtime_error: not an endpoint.
   static Socket client(Context& context, const std::string& endpoint);
 
   Socket(Socket&& other) noexcept;
   Socket& operator=(Socket&& other) noexcept;
   ~Socket();
 
-  // False when the peer is unknown, gone, or full: more than kSendQueueMaxBytes wait for it, or too
-  // many messages. Frames above 1 KiB are not copied: the SharedBytes live until sent.
+  // False when the peer is unknown, gone, or full: more than kSendQueueMaxBytes wait for it.
+  // Frames of more than a few KiB are not copied: the SharedBytes live until sent. With a Poller,
+  // small messages go out together, when it waits.
   bool send(const std::vector<Bytes>& envelope, const SharedBytes& head,
             const SharedBytes& bulk = {});
   // The next whole message, if one is there. Malformed frame counts (no head, more than two
   // frames after the empty delimiter, too many hops) are dropped and counted.
   std::optional<Message> receive();
-  uint64_t dropped_count() const { return dropped_; }
+  uint64_t dropped_count() const;
+  // Goes on with what is under way. Every call here does, and a Poller; for who calls nothing else.
+  void work();
 
   // The endpoint as bound, with the port that was chosen.
-  const std::string& endpoint() const { return endpoint_; }
+  const std::string& endpoint() const;
 
   // Client sockets: connected / disconnected events since the last call, oldest first. A Poller is
-  // woken by them until they are taken. A peer that is silent for ten seconds, also to ZeroMQ's own
-  // heartbeats, is disconnected; it is then connected again when it answers.
+  // woken by them until they are taken. A peer that gives no sign of life for ten seconds is
+  // disconnected; it is then connected again when it answers.
   enum class LinkEvent { kConnected, kDisconnected };
   std::vector<LinkEvent> link_events();
 
-  // For Poller: the socket's own and, on client sockets, its monitor's.
-  const std::shared_ptr<Readiness>& readiness() const { return readiness_; }
-  const std::shared_ptr<Readiness>& monitor_readiness() const { return monitor_readiness_; }
-
  private:
-  Socket() = default;
-  static std::shared_ptr<Readiness> readiness_of(void* handle);
-  const SendQueue& queue_of(const std::vector<Bytes>& envelope);
-
-  void* handle_ = nullptr;
-  void* monitor_ = nullptr;
-  std::string endpoint_;
-  bool is_server_ = false;
-  uint64_t dropped_ = 0;
-  bool connected_untold_ = false;  // inproc: connected from its making, and no event says so
-  std::unordered_map<Bytes, SendQueue> queues_;  // by peer; of a client socket, one under ""
-  std::shared_ptr<Readiness> readiness_, monitor_readiness_;
+  friend class Poller;
+  class Impl;
+  explicit Socket(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
-// Waits for sockets and file descriptors. One thread. A socket that is gone is forgotten. What was
-// not taken from a socket makes the next wait() return at once.
-//
-// It is epoll over the sockets' own descriptors, as zmq_poll asks every socket at every wake-up.
-// Such a descriptor tells only of changes: a socket that was used is asked once before sleeping.
+// Waits for sockets and file descriptors. One thread, that of its sockets. A socket that is gone is
+// forgotten. What was not taken from a socket makes the next wait() return at once.
 class Poller {
  public:
   Poller();
@@ -123,12 +98,7 @@ class Poller {
   bool fd_ready(int fd) const;
 
  private:
-  void add(const std::shared_ptr<Readiness>& readiness);
-  void remove(const std::shared_ptr<Readiness>& readiness);
-
-  int epoll_;
-  std::vector<std::shared_ptr<Readiness>> sockets_;
-  std::vector<int> ready_fds_;
+  std::shared_ptr<EventSet> events_;
 };
 
 }  // namespace pairfs

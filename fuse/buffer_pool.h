@@ -1,6 +1,5 @@
 // Buffers for requests from /dev/fuse, used again when nobody holds them: a Write's data stay in
-// the buffer that they were read into until both nodes have them. Any thread, since ZeroMQ lets go
-// of sent data on a thread of its own.
+// the buffer that they were read into until they are sent. Any thread.
 #pragma once
 
 #include <memory>

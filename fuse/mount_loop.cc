@@ -18,6 +18,7 @@ namespace pairfs {
 namespace {
 
 constexpr size_t kRequestsPerWake = 64;
+constexpr size_t kReadAheadBytes = 4 * kIoMaxBytes;  // several requests under way
 constexpr size_t kMessagesPerWake = 256;
 constexpr Duration kInitLimit = std::chrono::seconds(5);
 // What mapped pages still hold is written back within this time after a stop, then the rest goes.
@@ -67,7 +68,7 @@ MountLoop::MountLoop(Context& context, const MountSettings& settings, StopSignal
       endpoints_(settings.routers) {
   for (const std::string& router : settings_.routers)
     sockets_.push_back(Socket::client(context, router));
-  for (const Socket& socket : sockets_) poller_.add(socket);
+  for (const auto& socket : sockets_) poller_.add(*socket);
   poller_.add_fd(stop_.fd());
 }
 
@@ -123,17 +124,21 @@ bool MountLoop::embed_router(std::string* why) {
   std::vector<std::string> map_endpoints = endpoints_;
   for (const RouterInfo& router : core_.map()->routers)
     if (!router.map_endpoint.empty()) map_endpoints.push_back(router.map_endpoint);
-  embedded_ = start_embedded_router(context_, core_.map()->cluster_id, map_endpoints, why);
+  embedded_ =
+      make_embedded_router(context_, poller_, core_.map()->cluster_id, map_endpoints, why);
   if (!embedded_) return false;
-  add_router(embedded_->endpoint(), true);
+  sockets_.emplace_back();
+  endpoints_.emplace_back();
+  embedded_index_ = core_.add_router(true);
+  core_.link_changed(embedded_index_, true, boot_now());
   return true;
 }
 
-size_t MountLoop::add_router(const std::string& endpoint, bool preferred) {
-  sockets_.push_back(Socket::client(context_, endpoint));
+size_t MountLoop::add_router(const std::string& endpoint) {
+  sockets_.emplace_back(Socket::client(context_, endpoint));
   endpoints_.push_back(endpoint);
-  poller_.add(sockets_.back());
-  return core_.add_router(preferred);
+  poller_.add(*sockets_.back());
+  return core_.add_router(false);
 }
 
 // The routers that the mount was told are only the way to the map, which names them all.
@@ -145,7 +150,7 @@ void MountLoop::learn_routers() {
     if (known != endpoints_.end() || router.endpoint.empty()) continue;
     if (endpoints_.size() >= kRoutersMax) return;
     try {
-      add_router(router.endpoint, false);
+      add_router(router.endpoint);
       log_info("router.learned", "endpoint={}", printable(router.endpoint));
     } catch (const std::runtime_error& error) {
       log_warn("router.unusable", "endpoint={} error=\"{}\"", printable(router.endpoint),
@@ -167,7 +172,10 @@ bool MountLoop::mount(std::string* why) {
   const Instant until = boot_now() + kInitLimit;
   while (!device_->initialised() && phase_ == Phase::kServing && boot_now() < until)
     step(std::chrono::milliseconds(100));
-  if (device_->initialised()) return true;
+  if (device_->initialised()) {
+    raise_read_ahead(settings_.path, kReadAheadBytes);
+    return true;
+  }
   std::string ignored;
   if (phase_ == Phase::kServing) unmount(settings_.path, true, &ignored);
   *why = fmt::format("the kernel did not open the mount on {}", settings_.path);
@@ -177,12 +185,14 @@ bool MountLoop::mount(std::string* why) {
 void MountLoop::step(Duration limit) {
   Instant at = std::min(core_.next_wake(), mount_.interrupts.next_wake());
   if (phase_ == Phase::kUnmounting) at = std::min(at, unmount_until_);
+  if (embedded_) at = std::min(at, embedded_->next_wake());
   Instant now = boot_now();
   if (at != Instant::max()) limit = std::min(limit, std::max(at - now, Duration::zero()));
   poller_.wait(std::min<Duration>(limit, std::chrono::seconds(60)));
   now = boot_now();
   mount_.caller.set_now(now);
-  if (stop_.requested() && phase_ == Phase::kServing && device_) begin_unmount();
+  if (poller_.fd_ready(stop_.fd()) && stop_.requested() && phase_ == Phase::kServing && device_)
+    begin_unmount();
   serve_sockets();
   if (device_ && phase_ != Phase::kDone && poller_.fd_ready(device_->fd()) &&
       !device_->process(kRequestsPerWake))
@@ -197,17 +207,27 @@ void MountLoop::step(Duration limit) {
 void MountLoop::serve_sockets() {
   const Instant now = mount_.caller.now();
   for (size_t router = 0; router < sockets_.size(); ++router) {
-    for (const Socket::LinkEvent event : sockets_[router].link_events()) {
+    if (!sockets_[router]) continue;
+    for (const Socket::LinkEvent event : sockets_[router]->link_events()) {
       const bool connected = event == Socket::LinkEvent::kConnected;
       log_info("router.link", "endpoint={} connected={}", printable(endpoints_[router]), connected);
       core_.link_changed(router, connected, now);
     }
     for (size_t i = 0; i < kMessagesPerWake; ++i) {
-      const auto message = sockets_[router].receive();
+      const auto message = sockets_[router]->receive();
       if (!message) break;
       core_.message_received(message->head, message->bulk, now);
     }
   }
+  if (!embedded_) return;
+  while (embedded_->step(now)) {
+  }
+  take_embedded_answers();
+}
+
+void MountLoop::take_embedded_answers() {
+  for (const Message& answer : embedded_->take_answers())
+    core_.message_received(answer.head, answer.bulk, mount_.caller.now());
 }
 
 // Callbacks submit more commands, whose messages go out at once.
@@ -216,8 +236,14 @@ void MountLoop::perform() {
   while (more) {
     more = mount_.caller.deliver();
     // A message that the socket does not take is lost; its timeout sends it again.
-    for (ClientCore::Send& send : core_.take_sends())
-      sockets_[send.router].send({}, std::move(send.head), std::move(send.bulk));
+    for (ClientCore::Send& send : core_.take_sends()) {
+      more = true;
+      if (sockets_[send.router])
+        sockets_[send.router]->send({}, std::move(send.head), std::move(send.bulk));
+      else
+        embedded_->submit(std::move(send.head), std::move(send.bulk), mount_.caller.now());
+    }
+    if (embedded_) take_embedded_answers();
   }
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -43,7 +44,8 @@ class MountLoop {
   void step(Duration limit);
   void serve_sockets();
   void learn_routers();
-  size_t add_router(const std::string& endpoint, bool preferred);
+  size_t add_router(const std::string& endpoint);
+  void take_embedded_answers();
   void perform();
   void begin_unmount();
   void close_sessions();
@@ -53,11 +55,13 @@ class MountLoop {
   StopSignal& stop_;
   ClientCore core_;
   Mount mount_;
-  std::unique_ptr<EmbeddedRouter> embedded_;
-  std::vector<Socket> sockets_;          // of the routers, as ClientCore counts them
-  std::vector<std::string> endpoints_;   // likewise
+  std::vector<std::optional<Socket>> sockets_;  // of the routers, as ClientCore counts them; the
+                                                // embedded one has none
+  std::vector<std::string> endpoints_;          // likewise; empty: the embedded one
   uint64_t learned_version_ = 0;         // of the map that routers were learned from
   Poller poller_;
+  std::unique_ptr<EmbeddedRouter> embedded_;
+  size_t embedded_index_ = 0;
   std::unique_ptr<FuseDevice> device_;
   Phase phase_ = Phase::kServing;
   Instant unmount_until_{};

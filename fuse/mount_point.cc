@@ -38,11 +38,16 @@ std::string unescape(const std::string& text) {
   return out;
 }
 
-// What is mounted at the path, by its type; empty: nothing. Does not touch the path itself: the
-// servers behind a mount may be gone.
-std::string mounted_type(const std::string& path) {
+struct Mounted {
+  std::string type;    // empty: nothing is mounted there
+  std::string device;  // "0:41"
+};
+
+// What is mounted at the path. Does not touch the path itself: the servers behind a mount may be gone.
+Mounted mounted_at(const std::string& path) {
   std::ifstream file("/proc/self/mountinfo");
-  std::string line, topmost;
+  std::string line;
+  Mounted topmost;
   while (std::getline(file, line)) {
     std::istringstream fields(line);
     std::string id, parent, device, root, target, field, type;
@@ -51,10 +56,12 @@ std::string mounted_type(const std::string& path) {
     while (fields >> field && field != "-") {
     }
     fields >> type;
-    topmost = type.empty() ? "unknown" : type;
+    topmost = {type.empty() ? "unknown" : type, device};
   }
   return topmost;
 }
+
+std::string mounted_type(const std::string& path) { return mounted_at(path).type; }
 
 // The absolute path without symbolic links, where only the last component may be a dead mount.
 std::string resolve(const std::string& path) {
@@ -175,6 +182,13 @@ bool unmount(const std::string& path, bool lazy, std::string* why) {
   if (status == 0) return true;
   *why = fmt::format("cannot unmount {}: fusermount3 failed", path);
   return false;
+}
+
+void raise_read_ahead(const std::string& path, size_t bytes) {
+  const std::string device = mounted_at(path).device;
+  if (device.empty()) return;
+  std::ofstream file("/sys/class/bdi/" + device + "/read_ahead_kb");
+  file << bytes / 1024;
 }
 
 }  // namespace pairfs

@@ -132,6 +132,7 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
     else if (option == "wait") settings->wait = true;
     else if (option == "nonempty") settings->nonempty = true;
     else if (option == "router=embedded") settings->embedded_router = true;
+    else if (option == "router=separate") settings->embedded_router = false;
     else if (option.starts_with("fsname=") && option.size() > 7) settings->fsname = option.substr(7);
     else if (is_for_kernel(option)) settings->kernel_options.push_back(option);
     else if (option.starts_with("retry=")) {
@@ -142,7 +143,7 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
     } else if (!is_ignored(option)) {
       *why = fmt::format(
           "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, "
-          "retry=forever|SECONDS, wait, nonempty, router=embedded, fsname=NAME, [no]suid, [no]dev "
+          "retry=forever|SECONDS, wait, nonempty, router=embedded|separate, fsname=NAME, [no]suid, [no]dev "
           "and [no]exec",
           option);
       return false;
@@ -186,13 +187,13 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
       ->type_name("FILE");
   app.add_option("-o", options,
                  "Options: allow_other, ro, noatime, retry=forever|SECONDS, wait, nonempty,"
-                 " router=embedded, fsname=NAME")
+                 " router=embedded|separate, fsname=NAME")
       ->type_name("OPTION[,OPTION...]");
   app.add_flag("-f,--foreground", settings.foreground, "Stay in the foreground");
   app.add_flag("--replace", settings.replace, "First detach a dead mount from PATH");
   app.add_option("--router", router,
-                 "embedded: route in this process, which saves a hop; the routers stay the way out")
-      ->check(CLI::IsMember({"embedded"}));
+                 "embedded: route in this process, which saves a hop; the routers stay the way out; separate: not")
+      ->check(CLI::IsMember({"embedded", "separate"}));
   std::string log_file;
   app.add_option("--log", log_file, "Log to this file rather than to stderr")->type_name("FILE");
   try {
@@ -213,7 +214,7 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
     settings.subtree = source.subtree;
     right = add_routers(split(source.routers), &settings, &why);
   }
-  if (router == "embedded") settings.embedded_router = true;
+  if (!router.empty()) settings.embedded_router = router == "embedded";
   for (const std::string& option : options) right = right && apply_options(option, &settings, &why);
   if (!path.empty()) settings.path = path;
   if (!log_file.empty()) settings.log.file = log_file;

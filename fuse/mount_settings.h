@@ -17,7 +17,7 @@
 namespace pairfs {
 
 struct MountSettings {
-  std::vector<std::string> routers;  // ZeroMQ endpoints
+  std::vector<std::string> routers;  // endpoints
   std::string subtree;               // "/a/b": the directory that becomes the root; empty: all
   std::string path;                  // of the mount point
   bool allow_other = false;          // others than the one who mounts may use it
@@ -37,7 +37,7 @@ struct MountSettings {
   LogSettings log;
 };
 
-// "host:port", "tcp://host:port" or "ipc:///path" as a ZeroMQ endpoint; nullopt: none of these.
+// "host:port", "tcp://host:port" or "ipc:///path" as an endpoint; nullopt: none of these.
 std::optional<std::string> to_endpoint(const std::string& router);
 // Reads a comma-separated list of mount options into `settings`. False: `why` is a sentence.
 bool apply_options(const std::string& options, MountSettings* settings, std::string* why);

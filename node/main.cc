@@ -27,6 +27,13 @@ NodeConfig read_config(Config& file) {
   c.map_endpoints = file.required_strings("map.endpoints");
   c.ready_file = file.string("ready_file", "");
   c.insecure_network = file.boolean("insecure_network", false);
+  const std::string link = file.choice("link.kind", "zmq", {"zmq", "shm"});
+  const std::string ring_dir = file.string("link.dir", "");
+  if (link == "shm") {
+    c.ring_dir = ring_dir;
+    if (ring_dir.empty())
+      file.problem("link.dir", "expected a directory that both nodes reach, with link.kind = \"shm\"");
+  }
   PairTimings& t = c.timings;
   t.lease = file.duration("pair.lease", t.lease, 20ms, 60s);
   t.heartbeat = file.duration("pair.heartbeat", t.heartbeat, 1ms, 10s);

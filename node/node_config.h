@@ -19,6 +19,7 @@ struct NodeConfig {
   std::vector<std::string> map_endpoints;
   std::string ready_file;  // empty: none
   bool insecure_network = false;
+  std::string ring_dir;  // records go to the partner through memory in it; empty: as messages
   PairTimings timings;
   Duration stall_max = std::chrono::seconds(5);  // of one turn of the loop; half of a log's sync
   uint64_t log_segment_bytes = 8 << 20;

@@ -91,12 +91,13 @@ int NodeLoop::run() {
               config_.stall_max / std::chrono::milliseconds(1));
     std::_Exit(1);
   });
-  while (!failed_ && !stop_.requested()) {
+  // Their descriptors are read only when there is something: a turn costs no call for nothing.
+  while (!failed_ && !(poller_.fd_ready(stop_.fd()) && stop_.requested())) {
     watchdog.turn();
     try {
       drain_link();
       drain_clients();
-      workers_.run_completions();
+      if (poller_.fd_ready(workers_.completion_fd())) workers_.run_completions();
       map_->step(now());
       if (map_->last_answer() > map_asked_at_) {
         map_asked_at_ = Instant::max();
@@ -202,6 +203,8 @@ bool NodeLoop::start(std::string* why) {
       VolumeRuntimeConfig volume;
       volume.log = {config_.state_dir + "/log-" + to_string(info.id), config_.cluster_id, info.id,
                     incarnation_, boot_id, config_.log_segment_bytes};
+      if (!config_.ring_dir.empty())
+        volume.rings = open_ring_directory(config_.ring_dir, config_.name, partner.name.c_str());
       volume.store.volume = info.id;
       volume.store.cluster_id = config_.cluster_id;
       volume.store.raid_level = info.raid_level;
@@ -358,7 +361,7 @@ void NodeLoop::ask_volume_uses() {
 void NodeLoop::drain_link() {
   for (int i = 0; i < kMessagesPerWakeUp; ++i) {
     auto message = link_in_->receive();
-    if (!message) return;
+    if (!message) break;
     const auto head = parse_head(message->head.view(), nullptr);
     std::optional<LinkMessage> link;
     if (head && head->header.op == kLinkOp && head->header.cluster_id == config_.cluster_id)
@@ -370,6 +373,7 @@ void NodeLoop::drain_link() {
     }
     volume->on_link_message(*link, message->bulk);
   }
+  while (link_out_->receive()) ++refused_messages_;  // nobody answers there
 }
 
 void NodeLoop::note_partner(Incarnation incarnation, const ProcessIdentity& process) {

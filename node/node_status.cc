@@ -84,6 +84,7 @@ Json volume_json(const VolumeRuntime& volume) {
                {{"last_sequence", volume.log().last()},
                 {"checkpoint_sequence", volume.checkpoint_sequence()},
                 {"synced_sequence", volume.log().synced()},
+                {"copied_in_memory", volume.copied_in_memory()},
                 {"bytes", volume.log().bytes()}}}};
   if (const Executor* running = volume.executor()) {
     const SliceProgress slices = running->slice_progress();

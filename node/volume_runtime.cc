@@ -21,8 +21,9 @@ constexpr auto kMaintenancePeriod = std::chrono::seconds(1);
 VolumeRuntime::VolumeRuntime(VolumeRuntimeConfig config, NodeServices& services)
     : config_(std::move(config)),
       services_(services),
+      ring_({config_.rings, config_.log.cluster_id, config_.log.volume, config_.log.boot_id}),
       log_(std::make_unique<CommandLog>(config_.log)),
-      core_(config_.pair, *this, services.now()) {
+      core_(config_.pair, (ring_.recover(*log_), *this), services.now()) {
   next_housekeeping_ = services.now();
 }
 
@@ -34,10 +35,12 @@ void VolumeRuntime::feed(const PairEvent& event) {
   events_.push_back(event);
   if (feeding_) return;  // effects of one event are all done before the next is taken
   feeding_ = true;
+  take_ring();
   while (!events_.empty()) {
     const PairEvent next = std::move(events_.front());
     events_.pop_front();
     perform(core_.step(next, services_.now()));
+    serve_ring();
   }
   feeding_ = false;
 }
@@ -79,6 +82,7 @@ void VolumeRuntime::hand_over() { feed(pair_event::HandOver{}); }
 void VolumeRuntime::on_link_message(const LinkMessage& message, const SharedBytes& records) {
   if (static_cast<LinkMessage::Kind>(message.kind) == LinkMessage::Kind::kHello)
     services_.note_partner(message.sender, message.process);
+  take_ring();
   bool appended = false;
   if (core_.accepts_records(message) && message.last >= message.first &&
       message.first == log_->last() + 1) {
@@ -99,6 +103,8 @@ void VolumeRuntime::perform(PairEffects effects) {
             const bool records =
                 static_cast<LinkMessage::Kind>(e.message.kind) == LinkMessage::Kind::kRecords &&
                 e.message.last >= e.message.first;
+            if (records && copy_in_memory(e.message)) return;
+            if (records) copied_through_ = 0;
             services_.send_link(
                 e.message, records ? records_for(e.message.first, e.message.last) : SharedBytes());
           } else if constexpr (std::is_same_v<E, pair_effect::Swap>) {
@@ -115,6 +121,7 @@ void VolumeRuntime::perform(PairEffects effects) {
             do_sync();
           } else if constexpr (std::is_same_v<E, pair_effect::ResetLog>) {
             log_->reset(e.base, e.base_chain);
+            copied_through_ = 0;
             tail_.clear();
             tail_bytes_ = 0;
           } else if constexpr (std::is_same_v<E, pair_effect::Confirm>) {
@@ -303,9 +310,58 @@ void VolumeRuntime::start_sync() {
                           });
 }
 
+bool VolumeRuntime::in_tail(Sequence first, Sequence last) const {
+  return !tail_.empty() && tail_.front().sequence <= first && tail_.back().sequence >= last;
+}
+
+// True: the partner holds the message's records now. What else it says goes as a message when it is
+// due, so that leases, syncs and signs of life do not rest on memory.
+bool VolumeRuntime::copy_in_memory(const LinkMessage& message) {
+  // Behind records that went as messages and are not held yet, these must go as messages, too.
+  const Sequence through = std::max(core_.partner_held(), copied_through_);
+  if (config_.rings == nullptr || core_.solo() || message.first != through + 1 ||
+      !in_tail(message.first, message.last))
+    return false;
+  std::vector<BytesView> records;
+  for (Sequence s = message.first; s <= message.last; ++s) {
+    const Tail& tail = tail_[s - tail_.front().sequence];
+    records.push_back(tail.head);
+    if (!tail.bulk.empty()) records.push_back(tail.bulk.view());
+  }
+  const RingTerms terms{config_.log.cluster_id, config_.pair.volume, message.epoch,
+                        config_.pair.self.incarnation, message.receiver};
+  const Instant now = services_.now();
+  if (!ring_.copy(terms, records, now)) return false;
+  copied_through_ = message.last;
+  events_.push_back(pair_event::Copied{message.last});
+  const bool sync = message.sync_wanted > told_sync_;
+  if (!ring_.wants_taker() && !sync && now - told_at_ < config_.pair.timings.heartbeat / 2) return true;
+  told_sync_ = message.sync_wanted;
+  told_at_ = now;
+  LinkMessage rest = message;
+  rest.first = message.last + 1;
+  services_.send_link(rest, {});
+  return true;
+}
+
+void VolumeRuntime::take_ring() {
+  if (!ring_.take(*log_)) return;
+  tail_.clear();
+  tail_bytes_ = 0;
+}
+
+void VolumeRuntime::serve_ring() {
+  const Incarnation executor = core_.holds_for();
+  std::optional<RingTerms> wanted;
+  if (executor != 0)
+    wanted = {config_.log.cluster_id, config_.pair.volume, core_.epoch(), executor,
+              config_.pair.self.incarnation};
+  ring_.serve(wanted, *log_, services_.now());
+}
+
 SharedBytes VolumeRuntime::records_for(Sequence first, Sequence last) {
   Bytes out;
-  if (!tail_.empty() && tail_.front().sequence <= first && tail_.back().sequence >= last) {
+  if (in_tail(first, last)) {
     for (Sequence s = first; s <= last; ++s) {
       const Tail& t = tail_[s - tail_.front().sequence];
       out += t.head;
@@ -669,6 +725,7 @@ void VolumeRuntime::release_answers() {
 }
 
 void VolumeRuntime::flush() {
+  take_ring();
   take_held_requests();
   note_elements();
   if (finished_point_ != nullptr && core_.may_execute()) std::exchange(finished_point_, nullptr)();

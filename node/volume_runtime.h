@@ -16,6 +16,7 @@
 #include "node/log/command_log.h"
 #include "node/pair/pair_core.h"
 #include "node/peer_links.h"
+#include "node/ring_link.h"
 #include "node/store/volume_store.h"
 
 namespace pairfs {
@@ -53,6 +54,7 @@ struct VolumeRuntimeConfig {
   CommandLogConfig log;
   StoreConfig store;
   PairCore::Config pair;
+  std::shared_ptr<RingPlace> rings;  // null: records go to the partner as messages
   uint64_t checkpoint_log_bytes = 96 << 20;
   Duration checkpoint_interval = std::chrono::seconds(10);
   Duration replay_max = std::chrono::milliseconds(100);
@@ -76,6 +78,8 @@ class VolumeRuntime final : public LogView {
   void on_local_command(const CommandInput& input,
                         std::function<void(const PeerLinks::Answer&)> done);
   void on_link_message(const LinkMessage& message, const SharedBytes& records);
+  // Appends what the partner copied into this node's ring; each event does that first.
+  void take_ring();
   void on_link(bool up);
   void on_partner_dead(Incarnation incarnation);
   void on_record(const VolumeRecord& record, uint64_t version);
@@ -120,6 +124,7 @@ class VolumeRuntime final : public LogView {
   // Begins to move slices of this volume away; those that move already are left alone.
   void give_slices(const std::vector<std::pair<Slice, VolumeId>>& moves);
   bool has_executor() const { return executor_ != nullptr && core_.may_execute(); }
+  uint64_t copied_in_memory() const { return ring_.copied_count(); }
   Sequence checkpoint_sequence() const { return log_->newest_checkpoint().sequence; }
 
   // ---- LogView ----
@@ -166,6 +171,9 @@ class VolumeRuntime final : public LogView {
   void do_sync();
   void start_sync();
   SharedBytes records_for(Sequence first, Sequence last);
+  bool in_tail(Sequence first, Sequence last) const;
+  bool copy_in_memory(const LinkMessage& message);
+  void serve_ring();
   void append(LogRecord record);
   bool refuse(ReplyStatus* status) const;
   void execute(std::shared_ptr<Pending> pending, const CommandInput& input);
@@ -190,6 +198,7 @@ class VolumeRuntime final : public LogView {
 
   const VolumeRuntimeConfig config_;
   NodeServices& services_;
+  RingLink ring_;
   std::unique_ptr<CommandLog> log_;
   PairCore core_;
 
@@ -229,6 +238,10 @@ class VolumeRuntime final : public LogView {
   };
   std::deque<Tail> tail_;  // the newest records, to send without reading them back
   uint64_t tail_bytes_ = 0;
+  // Through memory: the last record that went, and what the partner was told by a message.
+  Sequence copied_through_ = 0;
+  Sequence told_sync_ = 0;
+  Instant told_at_{};
 
   bool syncing_ = false, sync_again_ = false;
   Duration sync_age_{};  // counted in periods of housekeeping, so that a frozen process ages not

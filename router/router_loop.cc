@@ -23,12 +23,18 @@ std::vector<std::string> endpoints_of_map(const RouterSettings& settings,
 }  // namespace
 
 RouterLoop::RouterLoop(Context& context, RouterSettings settings,
-                       std::unique_ptr<FileMapStore> map_store)
+                       std::unique_ptr<FileMapStore> map_store, Poller* shared)
     : context_(context),
       settings_(std::move(settings)),
       core_(settings_.cluster_id),
       reads_(settings_.cluster_id),
-      clients_(Socket::server(context, settings_.listen)) {
+      own_poller_(shared == nullptr ? std::make_unique<Poller>() : nullptr),
+      poller_(shared == nullptr ? *own_poller_ : *shared) {
+  if (!settings_.listen.empty()) {
+    clients_.emplace(Socket::server(context, settings_.listen));
+    settings_.listen = clients_->endpoint();
+    poller_.add(*clients_);
+  }
   if (map_store != nullptr) {
     map_socket_ = std::make_unique<Socket>(Socket::server(context, settings_.map_listen));
     map_server_ = std::make_unique<MapServer>(std::move(map_store), settings_.cluster_id);
@@ -38,7 +44,6 @@ RouterLoop::RouterLoop(Context& context, RouterSettings settings,
                                 settings_.cluster_id);
   map_client_->on_change = [this] { take_map(); };
   map_client_->add_to(poller_);
-  poller_.add(clients_);
 }
 
 std::string RouterLoop::map_endpoint() const {
@@ -49,22 +54,38 @@ void RouterLoop::run(int stop_fd) {
   poller_.add_fd(stop_fd);
   bool more = true;
   while (!poller_.fd_ready(stop_fd)) {
-    const Instant before = boot_now();
-    const Duration wait = more ? Duration(0) : next_wake() - before;
+    const Duration wait = more ? Duration(0) : next_wake() - boot_now();
     poller_.wait(std::clamp(wait, Duration(0), kWakeAtLeast));
-    const Instant now = boot_now();
-    map_client_->step(now);
-    more = false;
-    for (auto& [name, link] : nodes_) {
-      // Answers first: what arrived before the connection was lost still counts.
-      more |= drain_node(*link, now);
-      read_links(*link);
-    }
-    more |= drain_clients(now);
-    if (map_server_ != nullptr) more |= drain_map(now);
-    send_answers(now);
+    more = step(boot_now());
   }
   poller_.remove_fd(stop_fd);
+}
+
+bool RouterLoop::step(Instant now) {
+  map_client_->step(now);
+  bool more = false;
+  for (auto& [name, link] : nodes_) {
+    // Answers first: what arrived before the connection was lost still counts.
+    more |= drain_node(*link, now);
+    read_links(*link);
+  }
+  if (clients_) more |= drain_clients(now);
+  if (map_server_ != nullptr) more |= drain_map(now);
+  send_answers(now);
+  return more;
+}
+
+void RouterLoop::submit(SharedBytes head, SharedBytes bulk, Instant now) {
+  on_client_message({{}, std::move(head), std::move(bulk)}, now);
+}
+
+// An envelope of one client alone has nobody's name in it.
+void RouterLoop::answer(const std::vector<Bytes>& envelope, const SharedBytes& head,
+                        const SharedBytes& bulk) {
+  if (!clients_)
+    answers_.push_back({{}, head, bulk});
+  else if (envelope.empty() || !clients_->send(envelope, head, bulk))
+    core_.on_reply_undeliverable();
 }
 
 Instant RouterLoop::next_wake() const {
@@ -76,11 +97,11 @@ Instant RouterLoop::next_wake() const {
 bool RouterLoop::drain_clients(Instant now) {
   int count = 0;
   for (; count < kBatch; ++count) {
-    const auto message = clients_.receive();
+    const auto message = clients_->receive();
     if (!message) break;
     on_client_message(*message, now);
   }
-  note_dropped(clients_, &clients_dropped_before_, "client", now);
+  note_dropped(*clients_, &clients_dropped_before_, "client", now);
   return count == kBatch;
 }
 
@@ -119,8 +140,7 @@ void RouterLoop::on_client_message(const Message& message, Instant now) {
       break;
     }
   }
-  if (!clients_.send(message.envelope, SharedBytes::from(std::move(decision.head))))
-    core_.on_reply_undeliverable();
+  answer(message.envelope, SharedBytes::from(std::move(decision.head)));
 }
 
 bool RouterLoop::drain_node(NodeLink& link, Instant now) {
@@ -132,9 +152,8 @@ bool RouterLoop::drain_node(NodeLink& link, Instant now) {
     if (decision.refresh_map) map_client_->refresh();
     if (!decision.to_client) {
       note_malformed("node", decision.why, 0, now);
-    } else if (message->envelope.empty() ||
-               !clients_.send(message->envelope, message->head, message->bulk)) {
-      core_.on_reply_undeliverable();
+    } else {
+      answer(message->envelope, message->head, message->bulk);
     }
   }
   note_dropped(link.socket, &link.dropped_before, "node", now);
@@ -155,12 +174,11 @@ bool RouterLoop::drain_map(Instant now) {
 }
 
 void RouterLoop::send_answers(Instant now) {
-  for (const MapReadService::Answer& answer : reads_.take_answers(now))
-    if (!clients_.send(answer.envelope, answer.head)) core_.on_reply_undeliverable();
+  for (const MapReadService::Answer& read : reads_.take_answers(now)) answer(read.envelope, read.head);
   if (map_server_ == nullptr) return;
   // Who is gone asks again.
-  for (const MapReadService::Answer& answer : map_server_->take_answers(now))
-    map_socket_->send(answer.envelope, answer.head);
+  for (const MapReadService::Answer& read : map_server_->take_answers(now))
+    map_socket_->send(read.envelope, read.head);
 }
 
 void RouterLoop::read_links(NodeLink& link) {
@@ -174,8 +192,7 @@ void RouterLoop::read_links(NodeLink& link) {
 
 void RouterLoop::send_refusals(std::vector<RouterCore::Refusal> refusals) {
   for (RouterCore::Refusal& refusal : refusals)
-    if (!clients_.send(refusal.envelope, SharedBytes::from(std::move(refusal.head))))
-      core_.on_reply_undeliverable();
+    answer(refusal.envelope, SharedBytes::from(std::move(refusal.head)));
 }
 
 void RouterLoop::take_map() {

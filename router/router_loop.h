@@ -2,12 +2,16 @@
 // that holds the map, the map's socket. It carries out what RouterCore decides. One thread owns it
 // and calls run(); nothing blocks in it but the wait for messages (and the disk, in a map swap).
 //
-// It can run inside another process: construct, then run() in a thread with an eventfd.
+// It can run inside another process, in the thread of its one client: without an address to listen at,
+// with that thread's Poller, and with submit() and step() in place of the clients' socket and run().
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "common/logging.h"
 #include "common/map_store.h"
@@ -20,18 +24,28 @@ namespace pairfs {
 
 class RouterLoop {
  public:
-  // Listens; `map_store` is null when the router holds no map. Throws std::runtime_error with a
+  // Listens, unless settings.listen is empty; `map_store` is null when the router holds no map.
+  // `shared`: somebody else's Poller, which then waits for this. Throws std::runtime_error with a
   // sentence when an endpoint cannot be used.
-  RouterLoop(Context& context, RouterSettings settings, std::unique_ptr<FileMapStore> map_store);
+  RouterLoop(Context& context, RouterSettings settings, std::unique_ptr<FileMapStore> map_store,
+             Poller* shared = nullptr);
   RouterLoop(const RouterLoop&) = delete;
   RouterLoop& operator=(const RouterLoop&) = delete;
 
   // As bound, with the port that was chosen; map_endpoint is empty when there is none.
-  const std::string& endpoint() const { return clients_.endpoint(); }
+  const std::string& endpoint() const { return settings_.listen; }
   std::string map_endpoint() const;
 
   // Serves until `stop_fd` is readable.
   void run(int stop_fd);
+  // Handles what has come, at most a batch of each socket; true when there may be more.
+  bool step(Instant now);
+  Instant next_wake() const;
+
+  // ---- without a socket for clients ----
+  // A message of the one client; its answer comes from take_answers(), maybe at once.
+  void submit(SharedBytes head, SharedBytes bulk, Instant now);
+  std::vector<Message> take_answers() { return std::exchange(answers_, {}); }
 
  private:
   struct NodeLink {
@@ -45,6 +59,7 @@ class RouterLoop {
   bool drain_node(NodeLink& link, Instant now);
   bool drain_map(Instant now);
   void on_client_message(const Message& message, Instant now);
+  void answer(const std::vector<Bytes>& envelope, const SharedBytes& head, const SharedBytes& bulk = {});
   void read_links(NodeLink& link);
   void send_answers(Instant now);
   void send_refusals(std::vector<RouterCore::Refusal> refusals);
@@ -53,20 +68,21 @@ class RouterLoop {
   void note_malformed(const char* where, const char* why, uint64_t count, Instant now);
   void note_dropped(const Socket& socket, uint64_t* before, const char* where, Instant now);
   Bytes status_json(Instant now) const;
-  Instant next_wake() const;
 
   Context& context_;
-  const RouterSettings settings_;
+  RouterSettings settings_;
   RouterCore core_;
   MapReadService reads_;  // of the copy, for clients
-  Socket clients_;
+  std::optional<Socket> clients_;
+  std::vector<Message> answers_;  // for submit()'s client
   uint64_t clients_dropped_before_ = 0;
   std::unique_ptr<MapServer> map_server_;
   std::unique_ptr<Socket> map_socket_;
   uint64_t map_dropped_before_ = 0;
   std::unique_ptr<MapClient> map_client_;
   std::map<std::string, std::unique_ptr<NodeLink>> nodes_;
-  Poller poller_;
+  std::unique_ptr<Poller> own_poller_;
+  Poller& poller_;
   LogLimiter malformed_limiter_{std::chrono::seconds(10)};
 };
 

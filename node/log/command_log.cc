@@ -14,6 +14,13 @@
 #include "node/log/segment_file.h"
 
 namespace pairfs {
+namespace {
+constexpr size_t kSparesMax = 12;
+constexpr size_t kPiecesMax = 4;
+constexpr char kEndMark[kRecordHeaderBytes] = {};  // where the next record will begin
+
+std::string segment_name(Sequence first) { return fmt::format("segment.{:020}", first); }
+}  // namespace
 
 CommandLog::CommandLog(CommandLogConfig config)
     : config_(std::move(config)),
@@ -26,7 +33,10 @@ CommandLog::~CommandLog() = default;
 void CommandLog::recover() {
   std::set<std::string> names;  // zero-padded names sort by first sequence
   for (std::string& name : files_->list())
-    if (name.starts_with("segment.")) names.insert(std::move(name));
+    if (name.starts_with("segment."))
+      names.insert(std::move(name));
+    else if (name.starts_with("spare"))
+      files_->remove(name);
   summary_.power_kept = true;
   bool stop = false;
   std::vector<std::string> behind;  // segments after the one with a bad record
@@ -49,7 +59,8 @@ void CommandLog::recover() {
 
 void CommandLog::recover_segment(const std::string& name, bool* stop) {
   auto segment = SegmentFile::open(*files_, name, config_.cluster_id, config_.volume);
-  if (segment == nullptr) {  // its head never reached the disk, so no record in it was acknowledged
+  // Its head, or the name that goes with it, never reached the disk: no record in it was acknowledged.
+  if (segment == nullptr || name != segment_name(segment->head.first_sequence)) {
     files_->remove(name);
     return;
   }
@@ -191,11 +202,11 @@ uint64_t CommandLog::record_bytes(Sequence sequence) const {
 void CommandLog::start_segment() {
   const SegmentHead head{config_.cluster_id, config_.volume,  config_.incarnation,
                          summary_.last + 1,  summary_.last_chain, config_.boot_id};
-  const std::string name = fmt::format("segment.{:020}", head.first_sequence);
-  if (spare_ != nullptr) {  // its head and name are synced with its first records
-    spare_->adopt(*files_, name, head);
-    segments_.push_back(std::move(spare_));
-    spare_.reset();
+  const std::string name = segment_name(head.first_sequence);
+  if (!spares_.empty()) {  // its head and name are synced with its first records
+    spares_.front()->adopt(*files_, name, head);
+    segments_.push_back(std::move(spares_.front()));
+    spares_.pop_front();
     renamed_ = true;
   } else {
     segments_.push_back(SegmentFile::create(*files_, name, head, config_.segment_bytes));
@@ -204,7 +215,7 @@ void CommandLog::start_segment() {
 }
 
 bool CommandLog::wants_spare() const {
-  return spare_ == nullptr && !segments_.empty() && !summary_.damaged &&
+  return spares_.empty() && !segments_.empty() && !summary_.damaged &&
          end_offset_ > segments_.back()->size_bytes() / 2;
 }
 
@@ -218,13 +229,27 @@ std::function<void()> CommandLog::spare_maker() const {
   };
 }
 
-void CommandLog::take_spare() { spare_ = SegmentFile::open_spare(*files_, "spare"); }
+void CommandLog::take_spare() {
+  if (auto spare = SegmentFile::open_spare(*files_, "spare")) spares_.push_back(std::move(spare));
+}
+
+void CommandLog::drop_spares() {
+  for (const auto& spare : spares_) files_->remove(spare->name);
+  spares_.clear();
+}
 
 void CommandLog::write_pieces(const BytesView* pieces, size_t count, size_t total) {
   if (segments_.empty() || (end_offset_ + total > segments_.back()->size_bytes() &&
                             end_offset_ > kSegmentHeadBytes))
     start_segment();
-  segments_.back()->file->write(end_offset_, pieces, count);
+  // Behind the last record old ones may lie, of the segment that the file was before.
+  LogFile& file = *segments_.back()->file;
+  const uint64_t end = end_offset_ + total;
+  BytesView all[kPiecesMax];
+  ENSURE(count < kPiecesMax, "{} pieces", count);
+  std::copy(pieces, pieces + count, all);
+  if (end + kRecordHeaderBytes <= file.size_bytes()) all[count++] = {kEndMark, kRecordHeaderBytes};
+  file.write(end_offset_, all, count);
 }
 
 Bytes CommandLog::append(LogRecord& record) {
@@ -340,6 +365,17 @@ void CommandLog::finish_sync(const std::shared_ptr<SyncTicket>& ticket) {
   synced_ = std::max(synced_, std::min(ticket->through_, summary_.last));
 }
 
+void CommandLog::recycle(const std::shared_ptr<SegmentFile>& segment) {
+  if (spares_.size() >= kSparesMax || segment->size_bytes() != config_.segment_bytes) {
+    files_->remove(segment->name);
+    return;
+  }
+  const std::string name = "spare." + segment->name;
+  files_->rename(segment->name, name);
+  segment->name = name;
+  spares_.push_back(segment);
+}
+
 void CommandLog::trim(Sequence through) {
   for (const std::string& name : files_->list())
     if (name.starts_with("previous.")) files_->remove(name);
@@ -350,7 +386,7 @@ void CommandLog::trim(Sequence through) {
     summary_.base = first_kept - 1;
     index_.erase(index_.begin(), index_.begin() + static_cast<std::ptrdiff_t>(count));
     PAIRFS_REACHED(log_trimmed);
-    files_->remove(segments_.front()->name);
+    recycle(segments_.front());
     segments_.pop_front();
   }
 }
@@ -359,6 +395,7 @@ void CommandLog::reset(Sequence base, uint32_t base_chain) {
   for (const auto& segment : segments_) files_->rename(segment->name, "previous." + segment->name);
   for (const std::string& name : damaged_behind_) files_->rename(name, "previous." + name);
   damaged_behind_.clear();
+  drop_spares();  // they may hold records with numbers that come again
   segments_.clear();
   index_.clear();
   checkpoint_ = {};

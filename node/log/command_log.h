@@ -100,7 +100,7 @@ class CommandLog {
   std::function<void()> spare_maker() const;
   void take_spare();
 
-  // Drops whole segments that hold only records up to `through`.
+  // Drops whole segments that hold only records up to `through`; some are kept to be used again.
   void trim(Sequence through);
   // Goes on behind the last readable record of a damaged log; what lies beyond it is given up.
   void give_up_damaged();
@@ -120,6 +120,8 @@ class CommandLog {
   void recover_segment(const std::string& name, bool* stop);
   void settle_bad_record(std::vector<std::string> behind);
   void start_segment();
+  void drop_spares();
+  void recycle(const std::shared_ptr<SegmentFile>& segment);
   void write_pieces(const BytesView* pieces, size_t count, size_t total);
   void note(const LogRecord& record, uint64_t offset, size_t length);
 
@@ -131,7 +133,8 @@ class CommandLog {
   std::deque<Index> index_;  // index_[i] is record base+1+i
   std::deque<std::shared_ptr<SegmentFile>> segments_;
   uint64_t end_offset_ = 0;  // in the newest segment
-  std::shared_ptr<SegmentFile> spare_;
+  // Segments to be: made ahead, or trimmed and used again, whose blocks and pages are there already.
+  std::deque<std::shared_ptr<SegmentFile>> spares_;
   bool renamed_ = false;  // a segment's name is not known to be on stable storage
   Sequence synced_ = 0;
   std::string foreign_;  // a segment that does not continue the one before

@@ -83,6 +83,8 @@ PairEffects PairCore::step(const PairEvent& event, Instant now) {
           join_at_ = {};
         } else if constexpr (std::is_same_v<E, pair_event::MapAnswered>) {
           if (handing_over_ == HandingOver::kAskMap) handing_over_ = HandingOver::kDrain;
+        } else if constexpr (std::is_same_v<E, pair_event::Copied>) {
+          on_copied(e.through, now, out);
         } else if constexpr (std::is_same_v<E, pair_event::Confirmable>) {
           logged_cp_record_ = e.checkpoint_record;
           logged_cp_contains_ = e.contains;

@@ -69,6 +69,8 @@ struct HandOver {};        // an operator wants the partner to execute
 struct StartAlone {};      // an operator takes it on himself what this log lacks (P9)
 struct DropHistory {};     // an operator gives up what only this log has (P10)
 struct MapAnswered {};     // after effect ReadMap: the store answered, with news or without
+// Executor: the partner has the records in memory that outlives both (node/log/log_ring.h).
+struct Copied { Sequence through = 0; };
 struct Confirmable { Sequence checkpoint_record = 0; Sequence contains = 0; };  // a CP was logged
 }  // namespace pair_event
 using PairEvent =
@@ -76,7 +78,8 @@ using PairEvent =
                  pair_event::LinkDown, pair_event::Received, pair_event::Appended,
                  pair_event::Synced, pair_event::Opened, pair_event::WantDurable,
                  pair_event::PartnerDead, pair_event::HandOver, pair_event::StartAlone,
-                 pair_event::DropHistory, pair_event::MapAnswered, pair_event::Confirmable>;
+                 pair_event::DropHistory, pair_event::MapAnswered, pair_event::Copied,
+                 pair_event::Confirmable>;
 
 namespace pair_effect {
 struct Send { LinkMessage message; };   // when it names records, with their bytes
@@ -134,6 +137,8 @@ class PairCore {
   // Whether the records of this message may be appended to the log (P1). The shell asks, appends,
   // then passes the event.
   bool accepts_records(const LinkMessage& message) const;
+  // Logger: whose records it holds now, whatever way they come (P1, P5). 0: nobody's.
+  Incarnation holds_for() const;
   // What both nodes have on stable storage, as far as known here.
   Sequence durable_through() const;
   Sequence partner_held() const { return partner_held_; }
@@ -182,6 +187,8 @@ class PairCore {
   void advance_handover(Instant now, Effects& out);
   bool short_replay() const;
   void on_held(const LinkMessage& m, Instant now, Effects& out);
+  void on_copied(Sequence through, Instant now, Effects& out);
+  void partner_has(Sequence held, Instant now);
   void on_join(const LinkMessage& m, Instant now, Effects& out);
   void send_records(Instant now, Effects& out, bool heartbeat);
   void go_solo(const char* why, Instant now, Effects& out);

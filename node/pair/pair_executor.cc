@@ -97,23 +97,34 @@ void PairCore::settle_unsynced() {
   while (!unsynced_.empty() && unsynced_.front().through <= durable) unsynced_.pop_front();
 }
 
+void PairCore::partner_has(Sequence held, Instant now) {
+  if (held > partner_held_) {
+    partner_held_ = held;
+    progress_at_ = now;
+  }
+  if (partner_held_ >= sent_) progress_at_ = now;
+  while (!in_flight_.empty() && in_flight_.front().through <= partner_held_) {
+    in_flight_bytes_ -= in_flight_.front().bytes;
+    in_flight_.pop_front();
+  }
+  if (sent_ < partner_held_) rewind(partner_held_);
+}
+
+// P2. It says nothing about the partner's life, nor its disk: messages do (P4, P5).
+void PairCore::on_copied(Sequence through, Instant now, Effects& out) {
+  if (role_ != Role::kExecutor || stream_to_ == 0 || record_.solo) return;
+  partner_has(through, now);
+  confirm_checkpoint(out);
+}
+
 void PairCore::on_held(const LinkMessage& m, Instant now, Effects& out) {
   if (role_ != Role::kExecutor || m.sender != stream_to_ || m.epoch != epoch_) return;
   // What it holds must be our history: the same number in another one is worth nothing.
   const auto chain = log_.chain_at(m.held);
   if ((!chain || *chain != m.log.last_chain) && !PAIRFS_MUTANT(held_any_history)) return;
   const Sequence held = m.held;
-  if (held > partner_held_) {
-    partner_held_ = held;
-    progress_at_ = now;
-  }
-  if (partner_held_ >= sent_) progress_at_ = now;
+  partner_has(held, now);
   partner_synced_ = std::max(partner_synced_, std::min(m.synced_through, held));
-  while (!in_flight_.empty() && in_flight_.front().through <= partner_held_) {
-    in_flight_bytes_ -= in_flight_.front().bytes;
-    in_flight_.pop_front();
-  }
-  if (sent_ < partner_held_) rewind(partner_held_);
   if (m.resend && held >= partner_held_ && held < sent_) rewind(held);
   if (m.lease_stamp_ns != 0) {
     const Duration usable = config_.timings.lease * (100 - config_.timings.lease_margin_percent) / 100;

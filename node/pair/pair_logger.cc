@@ -17,6 +17,12 @@ bool PairCore::accepts_records(const LinkMessage& m) const {
   return role_ == Role::kLogger || (role_ == Role::kJoining && streaming_);
 }
 
+Incarnation PairCore::holds_for() const {
+  const bool holds = role_ == Role::kLogger && record_.epoch == epoch_ && !swapping_ && link_up_ &&
+                     !loss_told_ && partner_incarnation_ == record_.executor.incarnation;
+  return holds ? record_.executor.incarnation : 0;
+}
+
 void PairCore::send_held(bool resend, int64_t stamp, Effects& out) {
   LinkMessage held = message(LinkMessage::Kind::kHeld);
   const LogSummary log = log_.log_summary();

@@ -12,6 +12,7 @@
 #include "common/header.h"
 #include "node/store/memory_store.h"
 #include "test/sim/log_disk.h"
+#include "test/sim/sim_rings.h"
 #include "test/sim/simulation.h"
 
 namespace pairfs::sim {
@@ -41,6 +42,7 @@ struct Swarm {
   Duration think_max = std::chrono::milliseconds(150);
   // Clients fsync after every change: both nodes of a pair may lose power at once.
   bool durable_clients = false;
+  bool rings = false;  // the nodes of a pair copy records to each other through memory
 };
 
 class ClusterWorld {
@@ -58,6 +60,8 @@ class ClusterWorld {
   std::function<void(ClusterWorld&)> script;
   ClusterMap cluster;
   uint64_t cluster_version = 1;
+
+  SimRings rings;
 
   // ---- the map store ----
   struct Record {

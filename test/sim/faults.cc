@@ -48,6 +48,7 @@ Swarm::Swarm(Random& random) {
   session_timeout = random.one_in(6) ? 14s : 60s;
   // Losing power at both nodes takes what nobody fsynced: such seeds have clients that fsync.
   durable_clients = power_loss_both != Duration{};
+  rings = random.one_in(2);
 }
 
 void Faults::every(const char* name, Duration mean, std::function<bool()> strike) {

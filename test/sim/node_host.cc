@@ -48,6 +48,8 @@ void NodeHost::start() {
       config.store.cluster_id = ClusterWorld::kClusterId;
       config.pair = {info.id, self_, ShortText(world_.partner_of(*this).name()),
                      info.home == name(), {}, {}, kept_[info.id]};
+      if (world_.swarm.rings)
+        config.rings = world_.rings.place_of(name(), world_.partner_of(*this).name());
       config.pair.timings.giveback_delay = world_.swarm.giveback_delay;
       config.checkpoint_interval = world_.swarm.checkpoint_interval;
       config.session_timeout = world_.swarm.session_timeout;
@@ -74,6 +76,11 @@ void NodeHost::crash(How how) {
   if (how == How::kPowerLoss) {
     ++boots_;
     for (auto& [id, disk] : disks_) disk->lose_power();
+    world_.rings.lose_power(name());
+    NodeHost& partner = world_.partner_of(*this);
+    partner.guarded([&] {
+      for (auto& [id, volume] : partner.volumes_) volume->take_ring();
+    });
     world_.note_power_loss(*this);
   }
   world_.partner_of(*this).partner_gone();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "common/codec.h"
 #include "common/commands.h"
@@ -256,6 +257,52 @@ TEST_CASE("a segment made ahead is used, and its name and head are durable with 
   CommandLog log(config_in(dir.path()));
   CHECK(log.last() > 100);
   CHECK(bodies(log).size() == log.last());
+}
+
+TEST_CASE("a trimmed segment is used again, and nothing of its old records is ever found") {
+  test::TemporaryDirectory dir;
+  const auto files_in = [&] {
+    return std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator());
+  };
+  Sequence last = 0;
+  for (int life = 0; life < 6; ++life) {
+    CommandLog log(config_in(dir.path()));
+    CHECK(log.last() == last);
+    CHECK_FALSE(log.summary().damaged);
+    for (int i = 0; i < 400; ++i) {
+      LogRecord r = record(Bytes(static_cast<size_t>((i * 37 + life) % 900), 'x'), 1, log.last());
+      log.append(r);
+      if (i % 100 == 50) log.trim(log.last() - 30);
+    }
+    last = log.last();
+    CHECK(files_in() < 16);
+  }
+}
+
+TEST_CASE("a torn record in a segment that is used again is cut, whatever lies behind it") {
+  test::TemporaryDirectory dir;
+  uint64_t end = 0;
+  Sequence last = 0;
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 300, true);
+    log.trim(295);
+    const Sequence before = log.last();
+    while (log.last() < before + 100) append_some(log, 1);
+    last = log.last();
+    Sequence through = 0;
+    const Bytes newest = log.read_encoded(last, last, 1 << 20, &through);
+    std::ifstream file(newest_segment(dir.path()), std::ios::binary);
+    const Bytes all((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    end = all.find(newest);
+    REQUIRE(end != Bytes::npos);
+    // An old record lies behind the end.
+    CHECK(all.find("PFLR", end + newest.size()) != Bytes::npos);
+  }
+  overwrite(newest_segment(dir.path()), static_cast<off_t>(end) + 300, "torn");
+  CommandLog log(config_in(dir.path()));
+  CHECK(log.last() == last - 1);
+  CHECK_FALSE(log.summary().damaged);
 }
 
 TEST_CASE("another volume's log is refused") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <poll.h>
 #include <sys/wait.h>
 
 #include <atomic>
@@ -22,12 +23,28 @@ namespace {
 
 SharedBytes bytes(const std::string& text) { return SharedBytes::from(text); }
 
+// Sockets of this thread without a Poller, which go on only while they are called.
+class AtWork {
+ public:
+  explicit AtWork(std::vector<Socket*> sockets) : before_(std::exchange(all, all)) {
+    all.insert(all.end(), sockets.begin(), sockets.end());
+  }
+  ~AtWork() { all = before_; }
+  AtWork(const AtWork&) = delete;
+  AtWork& operator=(const AtWork&) = delete;
+  static inline thread_local std::vector<Socket*> all;
+
+ private:
+  std::vector<Socket*> before_;
+};
+
 template <class Condition>
 bool eventually(Condition&& condition, Duration limit = 15s) {
   const Instant end = boot_now() + limit;
   while (!condition()) {
     if (boot_now() > end) return false;
-    std::this_thread::sleep_for(1ms);
+    for (Socket* socket : AtWork::all) socket->work();
+    std::this_thread::sleep_for(200us);
   }
   return true;
 }
@@ -50,6 +67,7 @@ size_t resident_bytes() {
 
 // True when a question reaches the server and its answer comes back, each within `limit`.
 bool talks(Socket& client, Socket& server, Duration limit = 15s) {
+  const AtWork at_work({&client, &server});
   static std::atomic<int> count{0};
   const std::string question = "question " + std::to_string(++count);
   if (!send(client, question)) return false;
@@ -69,6 +87,7 @@ TEST_CASE("head, bulk and envelope arrive as they were sent") {
   Context context;
   Socket server = Socket::server(context, "tcp://127.0.0.1:*");
   Socket client = Socket::client(context, server.endpoint());
+  const AtWork at_work({&server, &client});
   const std::string large(3 << 20, 'x');
   REQUIRE(eventually([&] { return client.send({"hop1", "hop2"}, bytes("head"), bytes(large)); }));
   auto message = receive(server);
@@ -101,10 +120,12 @@ TEST_CASE("a reply to a client that vanished is refused, once that is known") {
   std::vector<Bytes> envelope;
   {
     Socket client = Socket::client(context, server.endpoint());
+    const AtWork at_work({&server, &client});
     REQUIRE(send(client, "hello"));
     envelope = receive(server)->envelope;
     CHECK(server.send(envelope, bytes("x")));
   }
+  const AtWork at_work({&server});
   CHECK(eventually([&] { return !server.send(envelope, bytes("x")); }));
 }
 
@@ -121,12 +142,15 @@ TEST_CASE("link events tell connection, loss and return, and nothing queues mean
       return seen.size() >= count;
     });
   };
+  auto at_work = std::make_unique<AtWork>(std::vector{server.get(), &client});
   REQUIRE(saw(1));
   CHECK(talks(client, *server));
+  at_work.reset();
   server.reset();
   REQUIRE(saw(2));
   CHECK(eventually([&] { return !client.send({}, bytes("for the predecessor")); }));
   server = std::make_unique<Socket>(Socket::server(context, endpoint));
+  at_work = std::make_unique<AtWork>(std::vector{server.get(), &client});
   REQUIRE(saw(3));
   using Event = Socket::LinkEvent;
   CHECK(seen == std::vector<Event>{Event::kConnected, Event::kDisconnected, Event::kConnected});
@@ -197,7 +221,12 @@ TEST_CASE("a client that meets garbage instead of a server goes on trying") {
   std::string endpoint;
   RawSocket listener = RawSocket::listen(&endpoint);
   Socket client = Socket::client(context, endpoint);
+  const AtWork at_work({&client});
   for (int i = 0; i < 3; ++i) {
+    REQUIRE(eventually([&] {
+      pollfd waiting{listener.fd(), POLLIN, 0};
+      return ::poll(&waiting, 1, 0) == 1;
+    }));
     RawSocket raw = listener.accept();
     raw.send("SSH-2.0-nothing of yours\r\n");
     CHECK_FALSE(client.receive().has_value());
@@ -208,6 +237,7 @@ TEST_CASE("wrong frame counts are dropped and counted") {
   Context context;
   Socket server = Socket::server(context, "tcp://127.0.0.1:*");
   Socket client = Socket::client(context, server.endpoint());
+  const AtWork at_work({&server, &client});
   REQUIRE(talks(client, server));
   REQUIRE(client.send(std::vector<Bytes>(8, "hop"), bytes("too many hops")));
   REQUIRE(eventually([&] { return !server.receive() && server.dropped_count() == 1; }));
@@ -218,6 +248,7 @@ TEST_CASE("what waits for a peer that does not read is bounded by bytes") {
   Context context;
   Socket server = Socket::server(context, "tcp://127.0.0.1:*");
   Socket client = Socket::client(context, server.endpoint());
+  const AtWork at_work({&server, &client});
   Socket other = Socket::client(context, server.endpoint());
   REQUIRE(send(client, "hello"));
   const auto envelope = receive(server)->envelope;
@@ -261,6 +292,7 @@ TEST_CASE("a client whose connection broke unseen by the server is heard again")
   Socket server = Socket::server(context, "tcp://127.0.0.1:*");
   CuttableProxy proxy(server.endpoint());
   Socket client = Socket::client(context, proxy.endpoint());
+  const AtWork at_work({&server, &client});
   REQUIRE(talks(client, server));
   for (int i = 0; i < 3; ++i) {
     client.link_events();
@@ -276,6 +308,7 @@ TEST_CASE("messages are whole, whatever moment the connection breaks") {
   Socket server = Socket::server(context, "tcp://127.0.0.1:*");
   CuttableProxy proxy(server.endpoint());
   Socket client = Socket::client(context, proxy.endpoint());
+  const AtWork at_work({&client});
   REQUIRE(talks(client, server));
   size_t arrived = 0;
   const auto drain = [&] {
@@ -287,14 +320,17 @@ TEST_CASE("messages are whole, whatever moment the connection breaks") {
       REQUIRE(message->bulk.size() == 5000 + std::stoul(head.substr(5)) % 1000);
     }
   };
+  const auto send_one = [&](size_t i) {
+    client.send({"hop"}, bytes("head " + std::to_string(i)), bytes(std::string(5000 + i % 1000, 'x')));
+  };
   for (size_t i = 0; i < 20000; ++i) {
     if (i % 997 == 500) proxy.cut();
-    client.send({"hop"}, bytes("head " + std::to_string(i)),
-                bytes(std::string(5000 + i % 1000, 'x')));
+    send_one(i);
     if (i % 16 == 0) drain();
     if (i % 997 == 400) {
       const size_t before = arrived;
       REQUIRE(eventually([&] {
+        send_one(i);
         drain();
         return arrived > before;
       }));
@@ -326,6 +362,7 @@ TEST_CASE("a stopped peer costs its sender no more than the bound, and goes on w
   }
   Context context;
   Socket client = Socket::client(context, endpoint);
+  const AtWork at_work({&client});
   REQUIRE(send(client, "hello"));
   REQUIRE(receive(client).has_value());
   ::kill(child, SIGSTOP);
@@ -348,6 +385,67 @@ TEST_CASE("a stopped peer costs its sender no more than the bound, and goes on w
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(status == 0);
+}
+
+TEST_CASE("small messages of one wake-up go out together, and a waiting poller sends them") {
+  Context context;
+  Socket server = Socket::server(context, "inproc://together");
+  Socket client = Socket::client(context, server.endpoint());
+  REQUIRE(talks(client, server));
+  Poller poller;
+  poller.add(client);
+  constexpr int kCount = 100;
+  for (int i = 0; i < kCount; ++i) REQUIRE(client.send({}, bytes(std::to_string(i))));
+  CHECK_FALSE(server.receive().has_value());
+  poller.wait(0s);
+  for (int i = 0; i < kCount; ++i) {
+    const auto message = receive(server);
+    REQUIRE(message.has_value());
+    CHECK(message->head.view() == std::to_string(i));
+    REQUIRE(server.send(message->envelope, bytes("answer")));
+  }
+  int answers = 0;
+  while (answers < kCount) {
+    poller.wait(15s);
+    while (client.receive()) ++answers;
+  }
+  CHECK(answers == kCount);
+}
+
+TEST_CASE("a poller is woken by a peer that connects, sends, leaves and comes back") {
+  Context context;
+  TemporaryDirectory directory;
+  const std::string endpoint = "ipc://" + directory.file("s");
+  Socket client = Socket::client(context, endpoint);
+  Poller poller;
+  poller.add(client);
+  for (int life = 0; life < 3; ++life) {
+    std::jthread peer([&] {
+      Context own;
+      Socket server = Socket::server(own, endpoint);
+      Poller own_poller;
+      own_poller.add(server);
+      for (bool said = false; !said;) {
+        own_poller.wait(15s);
+        while (auto message = server.receive()) said |= server.send(message->envelope, bytes("bye"));
+      }
+      own_poller.wait(0s);
+    });
+    std::vector<Socket::LinkEvent> seen;
+    bool heard = false;
+    const Instant end = boot_now() + 15s;
+    while (seen.size() < 2 && boot_now() < end) {
+      poller.wait(end - boot_now());
+      for (const auto event : client.link_events()) {
+        seen.push_back(event);
+        if (event == Socket::LinkEvent::kConnected) CHECK(client.send({}, bytes("hello")));
+      }
+      while (client.receive()) heard = true;
+    }
+    CHECK(heard);
+    using Event = Socket::LinkEvent;
+    CHECK(seen == std::vector<Event>{Event::kConnected, Event::kDisconnected});
+  }
 }
 
 TEST_CASE("a poller with a time that has passed does not wait") {
