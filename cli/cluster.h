@@ -17,7 +17,7 @@
 
 namespace pairfs::cli {
 
-inline constexpr int64_t kFormatVersion = 1;
+inline constexpr int64_t kFormatVersion = 2;
 
 struct Daemon {
   enum class Kind { kRouter, kNode, kMount };

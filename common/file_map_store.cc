@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "common/codec.h"
 #include "common/crc32c.h"
@@ -181,6 +182,16 @@ class FileMapStoreImpl final : public FileMapStore {
 
 }  // namespace
 
+// A predecessor that was killed keeps it until the last of its threads is gone, which a slow disk delays.
+static bool take_lock(int fd) {
+  const Instant end = boot_now() + std::chrono::seconds(2);
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || boot_now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
 std::unique_ptr<FileMapStore> FileMapStore::open(const std::string& directory, std::string* why) {
   if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
     *why = problem("make the directory", directory);
@@ -192,7 +203,7 @@ std::unique_ptr<FileMapStore> FileMapStore::open(const std::string& directory, s
     *why = problem("open", lock_path);
     return nullptr;
   }
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+  if (!take_lock(lock.get())) {
     *why = errno == EWOULDBLOCK
                ? fmt::format("the map in {} is in use by another process; stop it first", directory)
                : problem("lock", lock_path);

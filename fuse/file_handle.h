@@ -1,10 +1,12 @@
 // What a FUSE file handle (fi->fh) stands for. One thread.
 #pragma once
 
+#include <sys/types.h>
+
 #include <set>
 #include <unordered_map>
 
-#include "common/types.h"
+#include "common/commands/basics.h"
 
 namespace pairfs {
 
@@ -12,6 +14,9 @@ struct FileHandle {
   InodeRef inode;
   uint32_t flags = 0;        // of open(2)
   uint64_t open_serial = 0;  // ClientCore::handle_lost
+  // Who wrote last, by which thread: the next write need not read /proc for the caller's groups.
+  Credentials writer;
+  pid_t writer_pid = 0;
   // Owners that took fcntl locks through this handle. Those left at its release are the handle
   // itself (open file description locks): a process gives its own back when it closes.
   std::set<uint64_t> lock_owners;

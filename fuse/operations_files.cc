@@ -43,11 +43,25 @@ void read_file(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_
   });
 }
 
+// Tells with a Write, Allocate or CopyRange that its caller lacks CAP_FSETID. One process's groups
+// are taken to stay as they were when it first used the handle.
+template <class C>
+void clear_privileges(const RequestPtr& request, FileHandle& handle, C& command) {
+  const fuse_ctx& caller = request->context();
+  Credentials& known = handle.writer;
+  if (handle.writer_pid != caller.pid || known.uid != caller.uid || known.gid != caller.gid) {
+    known = request->credentials();
+    handle.writer_pid = caller.pid;
+  }
+  command.clear_privileges = true;
+  command.credentials = known;
+}
+
 void write_file(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t offset,
                 fuse_file_info* file) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
-  const FileHandle* handle = mount.handle_of(request, file);
+  FileHandle* handle = mount.handle_of(request, file);
   if (handle == nullptr) return;
   Write command;
   command.inode = handle->inode;
@@ -58,7 +72,7 @@ void write_file(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t
   command.append = !from_pages && (file->flags & O_APPEND) != 0;
   // Without O_DIRECT the kernel sends an FSYNC of its own behind each write.
   command.sync = !from_pages && (file->flags & O_DSYNC) != 0 && (file->flags & O_DIRECT) != 0;
-  command.clear_privileges = asks_to_kill_privileges(mount.raw_request.view());
+  if (asks_to_kill_privileges(mount.raw_request.view())) clear_privileges(request, *handle, command);
   request->call<Write>(
       command,
       [request, size](Outcome<Write> outcome) {
@@ -99,35 +113,21 @@ void sync_file(fuse_req_t req, fuse_ino_t, int, fuse_file_info* file) {
                        [request](Outcome<Fsync> outcome) { request->error(outcome.error); });
 }
 
-void send_allocate(const RequestPtr& request, const Allocate& command) {
-  request->call<Allocate>(
-      command, [request](Outcome<Allocate> outcome) { request->error(outcome.error); });
-}
-
 void allocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,
               fuse_file_info* file) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
-  const FileHandle* handle = mount.handle_of(request, file);
+  FileHandle* handle = mount.handle_of(request, file);
   if (handle == nullptr) return;
   Allocate command;
   command.inode = handle->inode;
   command.mode = static_cast<uint32_t>(mode);
   command.offset_bytes = static_cast<uint64_t>(offset);
   command.length_bytes = static_cast<uint64_t>(length);
-  if (request->context().uid == 0) {
-    send_allocate(request, command);
-    return;
-  }
   // The kernel leaves it to the filesystem to drop setuid and setgid bits, and does not say when.
-  SetAttributes clear;
-  clear.inode = handle->inode;
-  clear.valid = SetAttributes::kClearPrivileges;
-  clear.credentials = request->credentials();
-  request->call<SetAttributes>(clear, [request, command](Outcome<SetAttributes> outcome) {
-    if (!outcome.ok()) request->error(outcome.error);
-    else if (!request->answered()) send_allocate(request, command);
-  });
+  if (request->context().uid != 0) clear_privileges(request, *handle, command);
+  request->call<Allocate>(
+      command, [request](Outcome<Allocate> outcome) { request->error(outcome.error); });
 }
 
 void copy_range(fuse_req_t req, fuse_ino_t, off_t source_offset, fuse_file_info* source_file,
@@ -136,7 +136,7 @@ void copy_range(fuse_req_t req, fuse_ino_t, off_t source_offset, fuse_file_info*
   const RequestPtr request = mount.begin(req);
   const FileHandle* source = mount.handle_of(request, source_file);
   if (source == nullptr) return;
-  const FileHandle* handle = mount.handle_of(request, file);
+  FileHandle* handle = mount.handle_of(request, file);
   if (handle == nullptr) return;
   const ClusterMap& map = *mount.core.map();
   if (map.volume_of(source->inode.slice()) != map.volume_of(handle->inode.slice())) {
@@ -149,6 +149,7 @@ void copy_range(fuse_req_t req, fuse_ino_t, off_t source_offset, fuse_file_info*
   command.inode = handle->inode;
   command.offset_bytes = static_cast<uint64_t>(offset);
   command.length_bytes = std::min<uint64_t>(length, kCopyRangeMaxBytes);
+  if (request->context().uid != 0) clear_privileges(request, *handle, command);
   request->call<CopyRange>(command, [request](Outcome<CopyRange> outcome) {
     if (outcome.ok()) request->written(outcome.reply.count);
     else request->error(outcome.error);

@@ -66,10 +66,16 @@ Status check_may_remove(const Context& context, const Inode& directory, const In
   return success();
 }
 
-void clear_privileges(Context& context, Inode& inode) {
+bool loses_setgid(const Inode& inode, const Credentials& caller) {
+  return (inode.mode & S_IXGRP) != 0 || (!is_root(caller) && !in_group(caller, inode.gid));
+}
+
+void clear_privileges(Context& context, Inode& inode, const Credentials* caller) {
   if (!inode.is_regular()) return;
-  inode.mode &= ~static_cast<uint32_t>(S_ISUID);
-  if ((inode.mode & S_IXGRP) != 0) inode.mode &= ~static_cast<uint32_t>(S_ISGID);
+  if (caller != nullptr) {
+    inode.mode &= ~static_cast<uint32_t>(S_ISUID);
+    if (loses_setgid(inode, *caller)) inode.mode &= ~static_cast<uint32_t>(S_ISGID);
+  }
   if (inode.has(Inode::kCapability)) erase_xattr(context, inode, kCapabilityName);
 }
 

@@ -37,8 +37,16 @@ Result<std::optional<Acl>> load_acl(const Context& context, const Inode& inode, 
 // Stores or (empty) removes it, with the flag and the size of names in the inode.
 void store_acl(Context& context, Inode& inode, bool is_default, const Acl& acl);
 
-// What a write, truncate or chown takes away: setuid; setgid when the group may execute; and
-// security.capability. Regular files only.
-void clear_privileges(Context& context, Inode& inode);
+// setgid falls with a change by this caller: the group may execute, or the caller is neither root
+// nor in the group. As setattr_should_drop_sgid() in fs/attr.c.
+bool loses_setgid(const Inode& inode, const Credentials& caller);
+// What a write, truncate or fallocate takes away: security.capability, and setuid and setgid too
+// unless the caller has CAP_FSETID (nullptr). Regular files only.
+void clear_privileges(Context& context, Inode& inode, const Credentials* caller);
+// The same for a command that says so itself.
+template <class C>
+void clear_privileges_as_told(Context& context, Inode& inode, const C& command) {
+  clear_privileges(context, inode, command.clear_privileges ? &command.credentials : nullptr);
+}
 
 }  // namespace pairfs

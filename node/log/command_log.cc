@@ -92,6 +92,11 @@ void CommandLog::recover_segment(const std::string& name, bool* stop) {
         error = RecordError::kBadChain;
       }
     }
+    // Its crc is right: no torn tail, and nothing that this program may cut.
+    if (error == RecordError::kForeign)
+      throw LogFailure(fmt::format("{}/{} was written by another version of pairfs; use that version, "
+                                   "or another directory. Nothing was changed",
+                                   files_->place(), name));
     if (!record) {
       *stop = error != RecordError::kEnd;
       break;

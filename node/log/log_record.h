@@ -10,7 +10,7 @@
 namespace pairfs {
 
 inline constexpr size_t kRecordHeaderBytes = 128;
-inline constexpr uint16_t kSemanticsVersion = 1;  // of what replaying a command does
+inline constexpr uint16_t kSemanticsVersion = 2;  // of what replaying a command does
 inline constexpr uint32_t kRecordBodyMaxBytes = 16 << 20;
 
 struct LogRecord {

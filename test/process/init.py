@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """pairfs init: its files are right for the daemons, also with every key that they show; a cluster that
-it wrote for this machine serves; it overwrites nothing."""
-# time-limit: 120
+it wrote for this machine serves, and so does a pair that pair add --pair wrote; nothing is overwritten."""
+# time-limit: 150
 import os
 import pathlib
 import re
@@ -70,7 +70,8 @@ try:
     again = pairfs(*words)
     expect(again.returncode == 2 and "not overwritten" in again.stderr, again.stderr)
     expect({path: path.read_bytes() for path in files} == before, "and nothing changed")
-    for wrong, saying in ((["--pair", "a"], "two hosts"), (["--pair", "a,a"], "go down together"),
+    for wrong, saying in ((["--pair", "a"], "two hosts"),
+                          (["--pair", "a,b", "--reach", "partner", "--raid", "0"], "does not survive"), (["--pair", "a,a"], "go down together"),
                           (["--pair", "a,b:1"], "two hosts"), (["--pair", "a,b", "--router", "x y"], "x y"),
                           (["--pair", "a,b", "--state-dir", "relative"], "absolute")):
         refused = pairfs("init", *wrong, "--out", top / "wrong")
@@ -78,16 +79,22 @@ try:
         expect(not (top / "wrong").exists(), "nothing is made")
 
     # What it writes for loopback addresses runs here as it is.
-    out, port = top / "local", free_port_range(20)
-    expect(pairfs("init", "--pair", "127.0.0.1,127.0.0.1", "--out", out, "--port", port, "--state-dir",
-                  top / "state", "--element-dir", top / "disks").returncode == 0, "init")
+    out, port = top / "local", free_port_range(24)
+    storage = ["--port", port, "--state-dir", top / "state", "--element-dir", top / "disks", "--reach", "partner"]
+    made = pairfs("init", "--pair", "127.0.0.1,127.0.0.1", "--out", out, *storage)
+    expect(made.returncode == 0, made.stderr)
     shutil.copytree(out / "map", top / "state" / "r1" / "map")
-    for volume in ("1.0", "1.1"):
-        for element in ("e0", "e1"):
-            (top / "disks" / f"{volume}-{element}").mkdir(parents=True)
-    for path in sorted(out.glob("*/*.toml"), reverse=True):
-        log = open(top / f"{path.stem}.log", "w")
-        children.append(subprocess.Popen([program_of(path), "--config", path], stdout=log, stderr=log))
+
+    def start(out, pair):
+        for volume in (f"{pair}.0", f"{pair}.1"):
+            for element in ("e0", "e1"):
+                (top / "disks" / f"{volume}-{element}").mkdir(parents=True)
+        for path in sorted(out.glob("*/*.toml"), reverse=True):
+            check(path)
+            log = open(top / f"{path.stem}.log", "w")
+            children.append(subprocess.Popen([program_of(path), "--config", path], stdout=log, stderr=log))
+
+    start(out, 1)
     router = f"127.0.0.1:{port}"
     wait_until(lambda: "takeover possible: yes" in pairfs("status", "--router", router).stdout,
                "the cluster is whole", timeout=60)
@@ -95,6 +102,18 @@ try:
     expect(pairfs("mount", router, mount).returncode == 0, "mount")
     (mount / "file").write_text("hello")
     expect((mount / "file").read_text() == "hello", "it serves")
+    expect(pairfs("sync", mount).returncode == 0, "sync finds the cluster of the mount")
+
+    # One more pair, as it was made.
+    added = pairfs("pair", "add", "--router", router, "--pair", "127.0.0.1,127.0.0.1", "--out", top / "second",
+                   *storage)
+    expect(added.returncode == 0 and "rebalance start" in added.stdout, f"{added}")
+    start(top / "second", 2)
+    wait_until(lambda: "takeover possible: yes" in pairfs("status", "--router", router).stdout,
+               "the second pair is whole", timeout=60)
+    again = pairfs("pair", "add", "--router", router, "--pair", "a,b", "--out", top / "second")
+    expect(again.returncode == 2 and "not overwritten" in again.stderr, f"{again}")
+    expect("pair 3" not in pairfs("status", "--router", router).stdout, "and nothing was registered")
 except AssertionError:
     for log in sorted(top.glob("*.log")):
         print(f"---- {log}\n" + "\n".join(log.read_text().splitlines()[-15:]))

@@ -8,6 +8,7 @@
 
 #include "common/codec.h"
 #include "common/commands.h"
+#include "common/crc32c.h"
 #include "node/log/command_log.h"
 #include "node/log/segment_file.h"
 #include "test/support/temporary_directory.h"
@@ -303,6 +304,27 @@ TEST_CASE("a torn record in a segment that is used again is cut, whatever lies b
   CommandLog log(config_in(dir.path()));
   CHECK(log.last() == last - 1);
   CHECK_FALSE(log.summary().damaged);
+}
+
+TEST_CASE("a log of another version is refused, and stays as it is") {
+  test::TemporaryDirectory dir;
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 3);
+  }
+  const fs::path segment = newest_segment(dir.path());
+  const auto contents = [&] {
+    std::ifstream file(segment, std::ios::binary);
+    return Bytes(std::istreambuf_iterator<char>(file), {});
+  };
+  Bytes header = contents().substr(kSegmentHeadBytes, kRecordHeaderBytes);
+  ++header[80];  // the semantics version, as docs/log_format.md has it
+  const uint32_t crc = crc32c(BytesView(header).substr(8));
+  header.replace(4, sizeof crc, reinterpret_cast<const char*>(&crc), sizeof crc);
+  overwrite(segment, kSegmentHeadBytes, header);
+  const Bytes before = contents();
+  CHECK_THROWS_AS(CommandLog{config_in(dir.path())}, LogFailure);
+  CHECK(contents() == before);
 }
 
 TEST_CASE("another volume's log is refused") {

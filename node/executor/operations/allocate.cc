@@ -5,6 +5,7 @@
 //   ENOSPC before anything is allocated.
 // * copy_file_range: within one volume; between overlapping ranges of one file EINVAL; shorter than
 //   asked at the end of the source or beyond kCopyMaxBytes per command.
+// * Both drop privileges as a write does.
 #include <fcntl.h>
 #include <linux/falloc.h>
 
@@ -45,6 +46,7 @@ Result<CountReply> run(Context& context, Allocate& command) {
     const auto fill = what == 0 ? fill_holes : zero_range;
     fill(context, inode, command.offset_bytes, command.length_bytes, !keep_size);
   }
+  clear_privileges_as_told(context, inode, command);
   inode.mtime = inode.ctime = command.resolved.now;
   store_inode(context, inode);
   return CountReply{.count = 0, .attributes = attributes_of(inode)};
@@ -70,7 +72,7 @@ Result<CountReply> run(Context& context, CopyRange& command) {
     return bytes.failure();
   }
   write_range(context, inode, to, std::move(*bytes));
-  clear_privileges(context, inode);
+  clear_privileges_as_told(context, inode, command);
   inode.mtime = inode.ctime = command.resolved.now;
   store_inode(context, inode);
   return CountReply{.count = length, .attributes = attributes_of(inode)};

@@ -114,7 +114,7 @@ Result<EntryReply> run(Context& context, CreateFile& command) {
     PAIRFS_TRY(check_open(context, inode, command.flags, command.credentials));
     if ((command.flags & O_TRUNC) != 0) {
       truncate_to(context, inode, 0);
-      if (!is_root(command.credentials)) clear_privileges(context, inode);
+      clear_privileges(context, inode, is_root(command.credentials) ? nullptr : &command.credentials);
       inode.mtime = inode.ctime = command.resolved.now;
       store_inode(context, inode);
     }

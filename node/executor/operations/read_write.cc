@@ -3,7 +3,7 @@
 // * Access was checked when the handle was opened. EISDIR for directories, EINVAL for other types.
 // * A read ends at the end of the file. A write beyond it leaves a hole. EFBIG beyond 2^63-1.
 // * Each write moves modification and change time to a time never given out before. It drops
-//   setuid, setgid (of a group-executable file) and security.capability when the caller says so.
+//   security.capability and, when the caller says so, setuid and setgid.
 // * An append's offset is the size as the executor finds it.
 // * SEEK_DATA and SEEK_HOLE: ENXIO from the end of the file on; the end of the file is a hole.
 #include <algorithm>
@@ -13,7 +13,6 @@
 #include "node/executor/operations/access_time.h"
 #include "node/executor/operations/operations.h"
 #include "node/executor/permissions.h"
-#include "node/executor/xattr_rows.h"
 
 namespace pairfs {
 
@@ -46,10 +45,7 @@ Result<CountReply> run(Context& context, Write& command) {
   if (!bytes.empty()) {
     PAIRFS_TRY(admit(context, command.resolved, round_up_to_block(bytes.size())));
     write_range(context, inode, command.offset_bytes, bytes);
-    if (command.clear_privileges)
-      clear_privileges(context, inode);
-    else if (inode.has(Inode::kCapability))
-      erase_xattr(context, inode, kCapabilityName);
+    clear_privileges_as_told(context, inode, command);
     inode.mtime = inode.ctime = command.resolved.now;
     store_inode(context, inode);
   }

@@ -76,24 +76,21 @@ Status change_mode(Context& context, Inode& inode, const SetAttributes& command)
 }
 
 void change_owner(Context& context, Inode& inode, const SetAttributes& command) {
-  const uint32_t old_gid = inode.gid;
+  const bool setgid_falls = loses_setgid(inode, command.credentials);
   if (wants(command, Valid::kUid)) inode.uid = command.uid;
   if (wants(command, Valid::kGid)) inode.gid = command.gid;
   if (inode.is_directory()) return;
   inode.mode &= ~static_cast<uint32_t>(S_ISUID);
-  const bool foreign =
-      !is_root(command.credentials) && !in_group(command.credentials, old_gid);
-  if ((inode.mode & S_IXGRP) != 0 || foreign) inode.mode &= ~static_cast<uint32_t>(S_ISGID);
+  if (setgid_falls) inode.mode &= ~static_cast<uint32_t>(S_ISGID);
   if (inode.has(Inode::kCapability)) erase_xattr(context, inode, kCapabilityName);
 }
 
 void change_size(Context& context, Inode& inode, const SetAttributes& command) {
   truncate_to(context, inode, command.size_bytes);
   inode.mtime = command.resolved.now;
-  if (wants(command, Valid::kClearPrivileges) || !is_root(command.credentials))
-    clear_privileges(context, inode);
-  else if (inode.has(Inode::kCapability))
-    erase_xattr(context, inode, kCapabilityName);
+  const bool may_keep =
+      is_root(command.credentials) && !wants(command, Valid::kClearPrivileges);
+  clear_privileges(context, inode, may_keep ? nullptr : &command.credentials);
 }
 
 void change_times(Inode& inode, const SetAttributes& command) {
@@ -110,10 +107,14 @@ Result<AttributesReply> run(Context& context, SetAttributes& command) {
     time->nanoseconds = std::min(time->nanoseconds, 999'999'999U);
   PAIRFS_TRY(check(context, inode, command));
   if (wants(command, Valid::kSize)) change_size(context, inode, command);
-  if (wants(command, Valid::kUid | Valid::kGid)) change_owner(context, inode, command);
+  // chown(2) that names neither changes no owner, yet drops privileges. Linux refuses it to others;
+  // FUSE does not tell it from what a write of theirs asks for, which does the same by itself.
+  const bool names_neither = command.valid == 0 && is_owner(inode, command.credentials);
+  if (wants(command, Valid::kUid | Valid::kGid) || names_neither)
+    change_owner(context, inode, command);
   if (wants(command, Valid::kMode)) PAIRFS_TRY(change_mode(context, inode, command));
   if (wants(command, Valid::kClearPrivileges) && !wants(command, Valid::kMode))
-    clear_privileges(context, inode);
+    clear_privileges(context, inode, &command.credentials);
   change_times(inode, command);
   inode.ctime = command.resolved.now;
   store_inode(context, inode);

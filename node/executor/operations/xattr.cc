@@ -4,7 +4,8 @@
 //   sticky one the owner alone may change them); on other types EPERM, and ENODATA for reading.
 // * trusted.*: root; nobody else even sees the names. security.*: all read, root writes.
 // * system.posix_acl_access and _default: the owner changes them; an ACL that the mode bits can
-//   say is not stored; default ACLs are the directories' (EACCES). Other names: EOPNOTSUPP.
+//   say is not stored; default ACLs are the directories' (EACCES). Where an ACL stays as it was,
+//   none, no time moves. Other names: EOPNOTSUPP.
 // * XATTR_CREATE: EEXIST; XATTR_REPLACE and removal: ENODATA. All names of an inode together may
 //   take what listxattr(2) can carry, 64 KiB: ENOSPC.
 #include <sys/xattr.h>
@@ -30,11 +31,12 @@ Status check_xattr(const Context& context, const Inode& inode, BytesView name,
     return success();
   }
   if (name.starts_with("user.")) {
-    if (name.size() == 5) return Errno{EINVAL};
     if (!inode.is_regular() && !inode.is_directory()) return Errno{writes ? EPERM : ENODATA};
     if (writes && inode.is_directory() && (inode.mode & S_ISVTX) != 0 && !is_owner(inode, who))
       return Errno{EPERM};
-    return check_access(context, inode, who, mask);
+    PAIRFS_TRY(check_access(context, inode, who, mask));
+    if (name.size() == 5) return Errno{EINVAL};
+    return success();
   }
   if (name.starts_with("trusted.")) {
     if (name.size() == 8) return Errno{EINVAL};
@@ -46,41 +48,46 @@ Status check_xattr(const Context& context, const Inode& inode, BytesView name,
     if (writes && !is_root(who)) return Errno{EPERM};
     return success();
   }
+  PAIRFS_TRY(check_access(context, inode, who, mask));
   return Errno{EOPNOTSUPP};
 }
 
-Status set_acl(Context& context, Inode& inode, const SetXattr& command) {
+// False: nothing changes.
+Result<bool> set_acl(Context& context, Inode& inode, const SetXattr& command) {
   const bool is_default = command.name == kDefaultAclName;
   const auto acl = decode_acl(command.value);
   if (!acl) return Errno{EINVAL};
   if (is_default) {
     if (!inode.is_directory()) {
       if (!acl->empty()) return Errno{EACCES};
-      return success();
+      return false;
     }
+    const bool changes = !acl->empty() || inode.has(Inode::kDefaultAcl);
     store_acl(context, inode, true, *acl);
-    return success();
+    return changes;
   }
+  const bool had_one = inode.has(Inode::kAccessAcl);
   if (acl->empty()) {
     store_acl(context, inode, false, *acl);
-    return success();
+    return had_one;
   }
   const AclMode mode = mode_of(*acl);
+  const uint32_t old_mode = inode.mode;
   inode.mode = (inode.mode & ~0777U) | mode.bits;
   if (!is_root(command.credentials) && !in_group(command.credentials, inode.gid))
     inode.mode &= ~static_cast<uint32_t>(S_ISGID);
   store_acl(context, inode, false, mode.extended ? *acl : Acl{});
-  return success();
+  return mode.extended || had_one || inode.mode != old_mode;
 }
 
-Status set_plain(Context& context, Inode& inode, const SetXattr& command) {
+Result<bool> set_plain(Context& context, Inode& inode, const SetXattr& command) {
   const bool exists = context.tx.get(xattr_key(inode.id, command.name)).has_value();
   if (exists && (command.flags & XATTR_CREATE) != 0) return Errno{EEXIST};
   if (!exists && (command.flags & XATTR_REPLACE) != 0) return Errno{ENODATA};
   if (!exists && inode.xattr_names_bytes + command.name.size() + 1 > kXattrValueMaxBytes)
     return Errno{ENOSPC};
   put_xattr(context, inode, command.name, command.value);
-  return success();
+  return true;
 }
 }  // namespace
 
@@ -113,8 +120,9 @@ Result<Empty> run(Context& context, SetXattr& command) {
   if ((command.flags & ~static_cast<uint32_t>(XATTR_CREATE | XATTR_REPLACE)) != 0)
     return Errno{EINVAL};
   PAIRFS_TRY(admit(context, command.resolved, command.value.size() + 512));
-  PAIRFS_TRY(is_acl_name(command.name) ? set_acl(context, inode, command)
-                                       : set_plain(context, inode, command));
+  PAIRFS_ASSIGN(const bool changes, is_acl_name(command.name) ? set_acl(context, inode, command)
+                                                              : set_plain(context, inode, command));
+  if (!changes) return Empty{};
   inode.ctime = command.resolved.now;
   store_inode(context, inode);
   return Empty{};
@@ -125,6 +133,7 @@ Result<Empty> run(Context& context, RemoveXattr& command) {
   PAIRFS_TRY(check_xattr(context, inode, command.name, command.credentials, W_OK));
   const bool exists = context.tx.get(xattr_key(inode.id, command.name)).has_value();
   if (!exists && !is_acl_name(command.name)) return Errno{ENODATA};
+  if (!exists) return Empty{};
   erase_xattr(context, inode, command.name);
   inode.ctime = command.resolved.now;
   store_inode(context, inode);

@@ -61,7 +61,7 @@ void add_special_bit_cases(CaseList& list) {
   list.add("a write by another user clears them", [](Context& t) {
     t.need_root();
     const std::pair<mode_t, mode_t> changes[] = {
-        {06777, 0777}, {04777, 0777}, {02777, 0777}, {04666, 0666}};
+        {06777, 0777}, {04777, 0777}, {02777, 0777}, {04666, 0666}, {06767, 0767}};
     for (const auto& [before, after] : changes) {
       const Path f = file_with(t, before);
       as(kStranger, [&] {

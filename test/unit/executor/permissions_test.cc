@@ -72,6 +72,43 @@ TEST_CASE("chmod and chown follow the owner rules and clear setuid and setgid") 
   v.check_replay();
 }
 
+TEST_CASE("setgid without group execution stays with changes by the group's members only") {
+  VolumeHarness v;
+  const auto f = v.make_file("f", kRootInode, {}, 0666);
+  const auto g = v.make_file("g", kRootInode, {}, 0666);
+  CHECK(set(v, {.inode = f, .valid = V::kUid | V::kGid, .uid = 5, .gid = 60}) == 0);
+  v.send(Write{.inode = g}, VolumeHarness::kClient, "bytes");
+  const auto bits_after = [&](auto command) {
+    CHECK(set(v, {.inode = f, .valid = V::kMode, .mode = 06764}) == 0);
+    const char* data = std::is_same_v<decltype(command), Write> ? "x" : "";
+    CHECK(v.send(command, VolumeHarness::kClient, data).error == 0);
+    return v.attributes(f).mode & 07777;
+  };
+  for (const auto& [caller, clear, bits] :
+       {std::tuple{user(8, 60), true, 02764U}, {user(8, 8, {60}), true, 02764U},
+        {user(8, 8), true, 0764U}, {user(8, 8), false, 06764U}}) {
+    CHECK(bits_after(Write{.inode = f, .clear_privileges = clear, .credentials = caller}) == bits);
+    CHECK(bits_after(Allocate{.inode = f, .length_bytes = 9, .clear_privileges = clear,
+                              .credentials = caller}) == bits);
+    CHECK(bits_after(CopyRange{.source = g, .inode = f, .length_bytes = 5,
+                               .clear_privileges = clear, .credentials = caller}) == bits);
+  }
+  v.check_replay();
+}
+
+TEST_CASE("chown that names neither user nor group drops privileges, for the owner and root") {
+  VolumeHarness v;
+  const auto f = v.make_file("f", kRootInode, {}, 0666);
+  CHECK(set(v, {.inode = f, .valid = V::kUid | V::kGid, .uid = 5, .gid = 60}) == 0);
+  for (const auto& [caller, bits] :
+       {std::pair{user(8, 60), 06755U}, {user(5, 60), 0755U}, {Credentials{}, 0755U}}) {
+    CHECK(set(v, {.inode = f, .valid = V::kMode, .mode = 06755}) == 0);
+    CHECK(set(v, {.inode = f, .valid = 0, .credentials = caller}) == 0);
+    CHECK((v.attributes(f).mode & 07777) == bits);
+  }
+  v.check_replay();
+}
+
 TEST_CASE("times are set by owners, to now by writers") {
   VolumeHarness v;
   const auto f = v.make_file("f", kRootInode, {}, 0666);

@@ -38,7 +38,8 @@ class RandomClient {
       case 12: v_.send(SetAttributes{.inode = any(), .valid = SetAttributes::kSize,
                                      .size_bytes = below(100'000)}); break;
       case 13: allocate(); break;
-      case 14: v_.send(CopyRange{any(), below(50'000), any(), below(50'000), below(30'000), {}});
+      case 14: v_.send(CopyRange{any(), below(50'000), any(), below(50'000), below(30'000),
+                                  below(2) == 0, who(), {}});
         break;
       case 15: v_.send(SetAttributes{.inode = any(), .valid = SetAttributes::kMode,
                                      .mode = static_cast<uint32_t>(below(010000))}); break;
@@ -69,7 +70,7 @@ class RandomClient {
   }
   void write() {
     v_.send(Write{.inode = any(), .offset_bytes = below(60'000), .append = below(3) == 0,
-                  .clear_privileges = below(2) == 0},
+                  .clear_privileges = below(2) == 0, .credentials = who()},
             VolumeHarness::kClient, Bytes(below(20'000), static_cast<char>('a' + below(26))));
   }
   void allocate() {
@@ -77,7 +78,9 @@ class RandomClient {
                                    FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
                                    FALLOC_FL_ZERO_RANGE,
                                    FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE};
-    v_.send(Allocate{any(), kModes[below(5)], below(100'000), 1 + below(50'000), {}});
+    v_.send(Allocate{.inode = any(), .mode = kModes[below(5)], .offset_bytes = below(100'000),
+                     .length_bytes = 1 + below(50'000), .clear_privileges = below(2) == 0,
+                     .credentials = who()});
   }
   void open_or_close() {
     if (below(2) == 0)

@@ -56,6 +56,18 @@ TEST_CASE("xattr namespaces have their own rules") {
   CHECK(set(v, d, "user.a", "1", 0, user(5, 5)) == EPERM);
 }
 
+TEST_CASE("where there is no ACL, removing it changes nothing") {
+  VolumeHarness v;
+  const auto f = v.make_file("f");
+  const Timestamp before = v.attributes(f).ctime;
+  CHECK(v.send(RemoveXattr{.inode = f, .name = XattrName("system.posix_acl_access")}).error == 0);
+  CHECK(v.send(RemoveXattr{.inode = f, .name = XattrName("system.posix_acl_default")}).error == 0);
+  CHECK(v.attributes(f).ctime == before);
+  CHECK(set(v, f, "user.a", "") == 0);
+  CHECK(v.attributes(f).ctime != before);
+  v.check_replay();
+}
+
 TEST_CASE("file capabilities fall with a write or chown") {
   VolumeHarness v;
   const auto f = v.make_file("f");
