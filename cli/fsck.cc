@@ -1,6 +1,7 @@
-// pairfs fsck: looks at everything that volumes keep, while they serve.
+// pairfs fsck: looks at everything that volumes keep, while they serve or while the cluster is stopped.
 #include "cli/commands.h"
 #include "cli/fsck_namespace.h"
+#include "cli/fsck_offline.h"
 #include "cli/volumes.h"
 
 namespace pairfs::cli {
@@ -18,26 +19,51 @@ struct Wish {
   bool json = false, repair = false;
 };
 
+// What was found of one volume; gives the exit code that it deserves.
+int show(const Wish& wish, const std::string& volume, const Json& findings) {
+  int exit_code = kExitFine;
+  for (const Json& finding : findings) {
+    const bool repaired = finding.value("repaired", false);
+    exit_code = std::max(exit_code, repaired ? kExitRepaired : kExitDamaged);
+    if (!wish.json)
+      say(fmt::format("volume {}: {}: {}{}", volume, finding.value("kind", ""), finding.value("where", ""),
+                      repaired ? " (repaired)" : ""));
+  }
+  if (!wish.json && findings.empty()) say(fmt::format("volume {}: sound", volume));
+  return exit_code;
+}
+
 int check(const Wish& wish) {
   auto reach = find_cluster(wish.cluster);
   if (!reach.ok()) return report(reach.problem());
-  auto volumes = executors_of(gather(*reach, std::chrono::seconds(1)), wish.volume);
+  const bool offline = reach->local && !is_running(*reach->local);
+  std::optional<FileLock> lock;  // so that nobody starts it meanwhile
+  if (offline) {
+    auto taken = FileLock::try_take(reach->local->lock());
+    if (!taken.ok()) return report(taken.problem());
+    if (!*taken) return report(refused("another pairfs command is at work on this cluster; try again"));
+    lock = std::move(*taken);
+    if (!wish.json) say("the cluster is stopped; its volumes are checked as they lie");
+  }
+  Picture picture = gather(*reach, std::chrono::seconds(1));
+  if (offline) picture.map_live = picture.map_version > 0;
+  auto volumes = executors_of(picture, wish.volume);
   if (!volumes.ok()) return report(volumes.problem());
   Json out = Json::array();
   int exit_code = kExitFine;
   for (const VolumeAt& volume : *volumes) {
-    Json answer;
-    if (auto problem = ask_executor(*reach, volume.id, {{"repair", wish.repair}}, "fsck", &answer, kLimit))
-      return report(*problem);
-    const Json findings = answer.is_object() ? answer.value("findings", Json::array()) : Json::array();
-    for (const Json& finding : findings) {
-      const bool repaired = finding.value("repaired", false);
-      exit_code = std::max(exit_code, repaired ? kExitRepaired : kExitDamaged);
-      if (!wish.json)
-        say(fmt::format("volume {}: {}: {}{}", volume.id, finding.value("kind", ""),
-                        finding.value("where", ""), repaired ? " (repaired)" : ""));
+    Json findings = Json::array();
+    if (offline) {
+      auto found = check_volume_offline(*reach->local, picture, volume.volume, wish.repair);
+      if (!found.ok()) return report(found.problem());
+      findings = *found;
+    } else {
+      Json answer;
+      if (auto problem = ask_executor(*reach, volume.id, {{"repair", wish.repair}}, "fsck", &answer, kLimit))
+        return report(*problem);
+      if (answer.is_object()) findings = answer.value("findings", Json::array());
     }
-    if (!wish.json && findings.empty()) say(fmt::format("volume {}: sound", volume.id));
+    exit_code = std::max(exit_code, show(wish, volume.id, findings));
     out.push_back({{"volume", volume.id}, {"findings", findings}});
   }
   if (wish.json) say(out.dump(2, ' ', false, Json::error_handler_t::replace));
@@ -47,7 +73,7 @@ int check(const Wish& wish) {
 }  // namespace
 
 void add_fsck(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("fsck", "Check volumes while they serve, and mend them");
+  auto* command = app.add_subcommand("fsck", "Check volumes, while they serve or while the cluster is stopped, and mend them");
   auto wish = std::make_shared<Wish>();
   add_cluster_options(*command, wish->cluster);
   command->add_option("--volume", wish->volume, "One volume only, as 1.0 (default: all)");
@@ -58,7 +84,8 @@ void add_fsck(CLI::App& app, int& exit_code) {
                     "The tree over all pairs instead: names, inodes, link counts, loops");
   command->footer(
       "Superblocks, metadata files, every extent, checksum and parity block, what is counted, and the\n"
-      "tree of directories, as of the last consistency point. Exit codes: 0 sound, 3 damage found and\n"
+      "tree of directories, as of the last consistency point. Of a stopped cluster also the logs. Exit\n"
+      "codes: 0 sound, 3 damage found and\n"
       "all of it repaired, 4 damage left, 1 it could not be checked, 2 wrong usage.\n\n"
       "Examples:\n  pairfs fsck\n  pairfs fsck --repair --volume 1.0\n  pairfs fsck --namespace");
   command->callback([=, &exit_code] {

@@ -1,7 +1,10 @@
 #include "cli/status_report.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+
+#include "common/space.h"
 
 namespace pairfs::cli {
 namespace {
@@ -72,6 +75,18 @@ const nlohmann::json* executors_view(const Picture& picture, const std::string& 
   return nullptr;
 }
 
+// Why `node` cannot open the volume that it is to execute; "" when it can.
+std::string open_problem(const Picture& picture, const std::string& node, const std::string& volume) {
+  const auto answer = picture.nodes.find(node);
+  if (answer == picture.nodes.end()) return "";
+  const auto* volumes = member(answer->second, "volumes");
+  if (volumes == nullptr || !volumes->is_array()) return "";
+  for (const auto& view : *volumes)
+    if (view.is_object() && field<std::string>(view, "id", "") == volume)
+      return field<std::string>(view, "open_problem", "");
+  return "";
+}
+
 Json element_json(const ElementInfo& element, const nlohmann::json* raid) {
   Json json = {{"id", element.id}, {"path", element.path}, {"reach", element.reach}};
   const nlohmann::json* told = nullptr;
@@ -85,6 +100,7 @@ Json element_json(const ElementInfo& element, const nlohmann::json* raid) {
     json["state"] = field<std::string>(*told, "state", "ok");
     json["repaired_blocks"] = field<uint64_t>(*told, "repaired_blocks", 0);
     json["used_bytes"] = field<uint64_t>(*told, "used_bytes", 0);
+    json["filesystem"] = field<std::string>(*told, "filesystem", "");
     json["capacity_bytes"] = field<uint64_t>(*told, "capacity_bytes", 0);
   } else {
     boost::system::error_code error;
@@ -130,7 +146,40 @@ uint64_t slices_of(const ClusterMap& map, VolumeId id) {
   return count;
 }
 
-Json volume_json(const Picture& picture, const VolumeInfo& volume, Json& total) {
+VolumeSpace space_of(const nlohmann::json& told) {
+  VolumeSpace space;
+  space.used_bytes = field<uint64_t>(told, "used_bytes", 0);
+  space.withheld_bytes = field<uint64_t>(told, "withheld_bytes", 0);
+  space.garbage_bytes = field<uint64_t>(told, "garbage_bytes", 0);
+  space.data_columns = field<uint32_t>(told, "data_columns", 0);
+  const auto* filesystems = member(told, "filesystems");
+  if (filesystems == nullptr || !filesystems->is_array()) return space;
+  for (const auto& share : *filesystems) {
+    if (!share.is_object()) continue;
+    space.filesystems.push_back({std::strtoull(field<std::string>(share, "id", "").c_str(), nullptr, 16),
+                                 field<uint32_t>(share, "elements", 0),
+                                 field<uint64_t>(share, "available_bytes", 0)});
+  }
+  return space;
+}
+
+// Elements on one filesystem share its capacity, whichever volumes they belong to.
+void share_capacity(Json& report) {
+  std::map<std::string, uint64_t> sharers;
+  const auto each = [&](const auto& visit) {
+    for (Json& pair : report["pairs"])
+      for (Json& volume : pair["volumes"])
+        for (Json& element : volume["raid"]["elements"])
+          if (element.contains("filesystem")) visit(element);
+  };
+  each([&](const Json& element) { ++sharers[element["filesystem"].get<std::string>()]; });
+  each([&](Json& element) {
+    element["capacity_bytes"] = element["capacity_bytes"].get<uint64_t>() /
+                                sharers[element["filesystem"].get<std::string>()];
+  });
+}
+
+Json volume_json(const Picture& picture, const VolumeInfo& volume, std::vector<VolumeSpace>& spaces) {
   const auto found = picture.records.find(volume.id);
   const VolumeRecord record = found == picture.records.end() ? VolumeRecord{} : found->second;
   const std::string id = to_string(volume.id);
@@ -144,11 +193,12 @@ Json volume_json(const Picture& picture, const VolumeInfo& volume, Json& total) 
                {"slices", slices_of(picture.map, volume.id)},
                {"serving", view != nullptr && flag(*view, "serving", true)}};
   if (view != nullptr) json["takeover_obstacle"] = field<std::string>(*view, "takeover_obstacle", "");
+  if (const std::string problem = open_problem(picture, record.executor.name, id); !problem.empty())
+    json["open_problem"] = problem;
   json["raid"] = raid_json(volume, view);
   json["log"] = log_json(view);
-  if (view != nullptr)
-    for (const char* key : {"used_bytes", "capacity_bytes"})
-      total[key] = total[key].get<uint64_t>() + field<uint64_t>(*view, key, 0);
+  if (const auto* told = view != nullptr ? member(*view, "space") : nullptr; told != nullptr)
+    spaces.push_back(space_of(*told));
   return json;
 }
 
@@ -193,6 +243,8 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
         return fmt::format("volume {} is solo on {}{}{}", id, volume["executor"].get<std::string>(),
                            why.empty() ? "" : ": ", why);
       }
+      if (volume.contains("open_problem"))
+        return fmt::format("volume {} cannot be opened: {}", id, volume["open_problem"].get<std::string>());
       if (volume["serving"] != true) return fmt::format("volume {} has no executor", id);
       const std::string obstacle = volume.value("takeover_obstacle", "");
       if (!obstacle.empty()) return fmt::format("of volume {}: {}", id, obstacle);
@@ -210,18 +262,20 @@ nlohmann::ordered_json report_json(const Picture& picture) {
   report["routers"] = Json::array();
   for (const RouterInfo& router : picture.map.routers)
     report["routers"].push_back(router_json(picture, router));
-  Json total = {{"used_bytes", uint64_t{0}}, {"capacity_bytes", uint64_t{0}}};
+  std::vector<VolumeSpace> spaces;
   report["pairs"] = Json::array();
   for (const PairInfo& pair : picture.map.pairs) {
     Json json = {{"id", pair.id}, {"nodes", Json::array()}, {"volumes", Json::array()}};
     for (const NodeInfo& node : pair.nodes) json["nodes"].push_back(node_json(picture, node));
     for (const VolumeInfo& volume : pair.volumes)
-      json["volumes"].push_back(volume_json(picture, volume, total));
+      json["volumes"].push_back(volume_json(picture, volume, spaces));
     report["pairs"].push_back(json);
   }
   report["sessions"] = sessions_json(picture);
-  report["used_bytes"] = total["used_bytes"];
-  report["capacity_bytes"] = total["capacity_bytes"];
+  share_capacity(report);
+  const SpaceSum space = sum_space(spaces);
+  report["used_bytes"] = space.used_bytes;
+  report["capacity_bytes"] = space.capacity_bytes();
   const std::string obstacle = takeover_obstacle(picture, report);
   report["takeover_possible"] = obstacle.empty();
   report["takeover_obstacle"] = obstacle;

@@ -20,7 +20,7 @@ Outcome<std::vector<VolumeAt>> executors_of(const Picture& picture, const std::s
     for (const VolumeInfo& volume : pair.volumes) {
       const auto record = picture.records.find(volume.id);
       if (id.empty() || to_string(volume.id) == id)
-        volumes.push_back({to_string(volume.id),
+        volumes.push_back({to_string(volume.id), volume.id,
                            record == picture.records.end() ? "" : record->second.executor.name});
     }
   if (volumes.empty())

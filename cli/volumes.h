@@ -8,6 +8,7 @@ namespace pairfs::cli {
 
 struct VolumeAt {
   std::string id;        // "1.0"
+  VolumeId volume;
   std::string executor;  // node; empty: nobody
 };
 

@@ -63,10 +63,13 @@ struct LinkMessage {
   // base_chain to go on from, last and last_chain of the kJoin that it answers.
   LogSummary log;
   ProcessIdentity process;  // kHello: the sender's
+  uint64_t log_room_bytes = 0;  // what may still be appended to the sender's log
+  uint64_t reached_elements = 0;  // kHeld: bit i: the logger could open element i; 0: not known
   template <class A>
   void serialize(A& ar) {
     ar(kind, volume, epoch, sender, receiver, first, last, trim_through, synced_through,
-       sync_wanted, lease_stamp_ns, held, resend, reset, log, process);
+       sync_wanted, lease_stamp_ns, held, resend, reset, log, process, log_room_bytes,
+       reached_elements);
   }
 };
 

@@ -106,15 +106,15 @@ void check_access(fuse_req_t req, fuse_ino_t node, int mask) {
                         [request](Outcome<Access> outcome) { request->error(outcome.error); });
 }
 
-// The sum over all volumes, which answer in any order.
+// The answers of all volumes, which come in any order.
 struct StatFsSum {
-  StatFsReply total;
+  std::vector<VolumeSpace> spaces;
   size_t missing = 0;
   int error = 0;
 };
 
 void answer_sum(const RequestPtr& request, const StatFsSum& sum) {
-  constexpr uint64_t kBlockBytes = 4096;
+  constexpr uint64_t kBlockBytes = 4096, kBytesPerInode = 1024;
   if (sum.error != 0) {
     request->error(sum.error);
     return;
@@ -122,12 +122,12 @@ void answer_sum(const RequestPtr& request, const StatFsSum& sum) {
   struct statvfs out {};
   out.f_bsize = kBlockBytes;
   out.f_frsize = kBlockBytes;
-  out.f_blocks = sum.total.capacity_bytes / kBlockBytes;
-  out.f_bfree = sum.total.free_bytes / kBlockBytes;
-  out.f_bavail = sum.total.available_bytes / kBlockBytes;
-  out.f_files = sum.total.inodes;
-  out.f_ffree = sum.total.inodes_free;
-  out.f_favail = sum.total.inodes_free;
+  const SpaceSum space = sum_space(sum.spaces);
+  out.f_blocks = space.capacity_bytes() / kBlockBytes;
+  out.f_bfree = out.f_bavail = space.available_bytes / kBlockBytes;
+  // There is no fixed number of inodes: as many are free as the free bytes could hold.
+  out.f_files = space.capacity_bytes() / kBytesPerInode;
+  out.f_ffree = out.f_favail = space.available_bytes / kBytesPerInode;
   out.f_namemax = kNameMaxBytes;
   request->filesystem(out);
 }
@@ -148,11 +148,7 @@ void stat_filesystem(fuse_req_t req, fuse_ino_t) {
         command,
         [request, sum](Outcome<StatFs> outcome) {
           if (!outcome.ok()) sum->error = outcome.error;
-          sum->total.capacity_bytes += outcome.reply.capacity_bytes;
-          sum->total.free_bytes += outcome.reply.free_bytes;
-          sum->total.available_bytes += outcome.reply.available_bytes;
-          sum->total.inodes += outcome.reply.inodes;
-          sum->total.inodes_free += outcome.reply.inodes_free;
+          sum->spaces.push_back(std::move(outcome.reply.space));
           if (--sum->missing == 0) answer_sum(request, *sum);
         },
         {}, kAbsenceLimit);

@@ -9,6 +9,7 @@
 #include "common/config.h"
 #include "common/logging.h"
 #include "node/node_loop.h"
+#include "node/offline_check.h"
 
 namespace pairfs {
 namespace {
@@ -57,7 +58,7 @@ NodeConfig read_config(Config& file) {
   return c;
 }
 
-int serve(const std::string& config_path, bool only_check) {
+int serve(const std::string& config_path, bool only_check, const OfflineCheck& fsck) {
   Config file = Config::load_file(config_path);
   NodeConfig config = read_config(file);
   const LogSettings log_settings = read_log_settings(file);
@@ -68,6 +69,7 @@ int serve(const std::string& config_path, bool only_check) {
     std::fprintf(stderr, "pairfs-node: %s\n", why.c_str());
     return kExitUsage;
   }
+  if (!fsck.volume.empty()) return check_offline(config, fsck);
   StopSignal stop;
   std::error_code error;
   std::filesystem::create_directories(config.state_dir, error);
@@ -99,11 +101,15 @@ int main(int argc, char** argv) {
   app.add_option("--config", config, "the node's configuration file (TOML)")->required();
   bool only_check = false;
   app.add_flag("--check", only_check, "only say whether the configuration is right");
+  pairfs::OfflineCheck fsck;
+  auto* volume = app.add_option("--fsck", fsck.volume, "check this volume while no node serves it, and end");
+  app.add_flag("--repair", fsck.repair, "with --fsck: mend what is good elsewhere")->needs(volume);
+  volume->needs(app.add_option("--report", fsck.report_path, "with --fsck: the file for what was found"));
   app.set_version_flag("--version", "pairfs-node " PAIRFS_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : pairfs::kExitUsage;
   }
-  return pairfs::serve(config, only_check);
+  return pairfs::serve(config, only_check, fsck);
 }

@@ -36,13 +36,6 @@ Incarnation make_incarnation() {
   return static_cast<uint64_t>(::time(nullptr)) << 32 | random();
 }
 
-std::string read_boot_id() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  std::getline(file, id);
-  return id;
-}
-
 }  // namespace
 
 NodeLoop::NodeLoop(NodeConfig config, StopSignal& stop)

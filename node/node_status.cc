@@ -7,6 +7,7 @@
 #include "common/messages.h"
 #include "node/namespace_scan.h"
 #include "node/node_loop.h"
+#include "node/store/row_table.h"
 
 namespace pairfs {
 namespace {
@@ -45,6 +46,20 @@ std::optional<ElementWish> wish_of(const Json& arguments) {
   return wish;
 }
 
+// For whoever sums up volumes that share filesystems (common/space.h).
+Json space_json(const VolumeSpace& space) {
+  Json filesystems = Json::array();
+  for (const FilesystemShare& share : space.filesystems)
+    filesystems.push_back({{"id", fmt::format("{:016x}", share.id)},
+                           {"elements", share.elements},
+                           {"available_bytes", share.available_bytes}});
+  return {{"used_bytes", space.used_bytes},
+          {"withheld_bytes", space.withheld_bytes},
+          {"garbage_bytes", space.garbage_bytes},
+          {"data_columns", space.data_columns},
+          {"filesystems", std::move(filesystems)}};
+}
+
 Json raid_json(const VolumeRuntime& volume) {
   Json elements = Json::array(), spares = Json::array();
   Json out;
@@ -57,6 +72,7 @@ Json raid_json(const VolumeRuntime& volume) {
                           {"state", e.state},
                           {"repaired_blocks", e.repaired_blocks},
                           {"used_bytes", e.used_bytes},
+                          {"filesystem", fmt::format("{:016x}", e.filesystem_id)},
                           {"capacity_bytes", e.capacity_bytes}});
     for (const ElementStatus& e : status.spares)
       spares.push_back({{"id", e.id}, {"path", e.path}, {"reach", e.reach}, {"state", e.state}});
@@ -66,6 +82,7 @@ Json raid_json(const VolumeRuntime& volume) {
     out["state"] = status.raid_state;
     out["used_bytes"] = status.used_bytes;
     out["capacity_bytes"] = status.capacity_bytes;
+    out["space"] = space_json(status.space);
   }
   out["elements"] = std::move(elements);
   out["spares"] = std::move(spares);
@@ -104,14 +121,14 @@ Json volume_json(const VolumeRuntime& volume) {
     out["trouble"] = "this node's history has answers that the executor's lacks: see pairfs volume resolve";
   else if (volume.log().summary().damaged)
     out["trouble"] = "this node's log is damaged; its partner's will replace it";
+  if (!volume.open_problem().empty()) out["open_problem"] = volume.open_problem();
   if (executor) {
     out["takeover_obstacle"] = core.takeover_obstacle();
     Json raid = raid_json(volume);
-    if (raid.contains("used_bytes")) {
-      out["used_bytes"] = raid["used_bytes"];
-      out["capacity_bytes"] = raid["capacity_bytes"];
-      raid.erase("used_bytes");
-      raid.erase("capacity_bytes");
+    for (const char* key : {"used_bytes", "capacity_bytes", "space"}) {
+      if (!raid.contains(key)) continue;
+      out[key] = raid[key];
+      raid.erase(key);
     }
     out["raid"] = std::move(raid);
   }
@@ -212,7 +229,11 @@ void NodeLoop::on_admin(const Message& message, const ParsedHead& head) {
     const std::string wanted = arguments.is_object() ? arguments.value("volume", "") : "";
     for (auto& [id, volume] : volumes_) {
       if (to_string(id) != wanted || !volume->has_executor()) continue;
-      answer(true, scan_namespace(*volume->store(), arguments));
+      try {
+        answer(true, scan_namespace(*volume->store(), arguments));
+      } catch (const RowsUnreadable& unreadable) {
+        answer(false, {{"error", unreadable.what()}});
+      }
       return;
     }
     answer(false, {{"error", fmt::format("node {} does not execute volume \"{}\" now",

@@ -32,14 +32,19 @@ std::optional<Stat> stat_of(uint32_t pid) {
 }
 
 uint64_t boot_number() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  std::getline(file, id);
+  std::string id = read_boot_id();
   std::erase(id, '-');
   return std::strtoull(id.substr(0, 16).c_str(), nullptr, 16);
 }
 
 }  // namespace
+
+std::string read_boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return id;
+}
 
 ProcessIdentity own_process() {
   ProcessIdentity self;

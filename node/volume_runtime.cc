@@ -6,6 +6,7 @@
 #include "common/ensure.h"
 #include "common/logging.h"
 #include "common/test_switch.h"
+#include "node/log_replay.h"
 #include "node/store/row_table.h"
 
 namespace pairfs {
@@ -14,6 +15,7 @@ constexpr uint64_t kTailMaxBytes = 8 << 20;
 constexpr size_t kHeldMax = 4096;  // requests; beyond these, and these bytes: asked to come again
 constexpr uint64_t kHeldMaxBytes = 64 << 20;
 constexpr auto kHousekeeping = std::chrono::milliseconds(200);
+constexpr Duration kReopenMin = std::chrono::milliseconds(500), kReopenMax = std::chrono::seconds(8);
 constexpr auto kTransactionsPeriod = std::chrono::milliseconds(200);
 constexpr auto kMaintenancePeriod = std::chrono::seconds(1);
 }  // namespace
@@ -82,11 +84,16 @@ void VolumeRuntime::hand_over() { feed(pair_event::HandOver{}); }
 void VolumeRuntime::on_link_message(const LinkMessage& message, const SharedBytes& records) {
   if (static_cast<LinkMessage::Kind>(message.kind) == LinkMessage::Kind::kHello)
     services_.note_partner(message.sender, message.process);
+  if (static_cast<LinkMessage::Kind>(message.kind) == LinkMessage::Kind::kHeld) {
+    partner_room_bytes_ = message.log_room_bytes;
+    partner_reached_ = message.reached_elements;
+  }
   take_ring();
   bool appended = false;
   if (core_.accepts_records(message) && message.last >= message.first &&
       message.first == log_->last() + 1) {
     appended = log_->append_encoded(records);
+    logged_bytes_ += records.size();
     tail_.clear();
     tail_bytes_ = 0;
   }
@@ -103,6 +110,9 @@ void VolumeRuntime::perform(PairEffects effects) {
             const bool records =
                 static_cast<LinkMessage::Kind>(e.message.kind) == LinkMessage::Kind::kRecords &&
                 e.message.last >= e.message.first;
+            look_at_log_room();
+            e.message.log_room_bytes = log_room_bytes_;
+            e.message.reached_elements = reached_;
             if (records && copy_in_memory(e.message)) return;
             if (records) copied_through_ = 0;
             services_.send_link(
@@ -126,8 +136,10 @@ void VolumeRuntime::perform(PairEffects effects) {
             tail_bytes_ = 0;
           } else if constexpr (std::is_same_v<E, pair_effect::Confirm>) {
             if (store_ != nullptr) store_->confirm(log_->newest_checkpoint().token);
+            room_watch_.point_confirmed();
           } else if constexpr (std::is_same_v<E, pair_effect::Trim>) {
             log_->trim(e.through);
+            log_room_at_ = {};
           } else if constexpr (std::is_same_v<E, pair_effect::Checkpoint>) {
             checkpoint_wanted_ = true;
           } else if constexpr (std::is_same_v<E, pair_effect::Role>) {
@@ -146,12 +158,14 @@ struct VolumeRuntime::Opening {
   std::unique_ptr<Executor> executor;
   std::string why;  // it cannot be opened
   bool log_bad = false;
+  bool unreachable = false;  // too many elements, or rows, are nowhere: another try may find them
   Sequence replayed = 0;
   Timestamp opened_at, replayed_at;
 };
 
 void VolumeRuntime::do_open(Epoch epoch) {
   const uint64_t life = ++life_;
+  reopen_at_ = Instant::max();
   auto opening = std::make_shared<Opening>();
   const auto point = log_->newest_checkpoint();
   if (const std::string gap = log_->gap_to_checkpoint(); !gap.empty()) {
@@ -173,41 +187,34 @@ void VolumeRuntime::do_open(Epoch epoch) {
   services_.run_on_worker(
       [=, this, open_store = config_.open_store] {
         opening->store = open_store(store_config, epoch, point.token, &opening->why);
-        if (opening->store == nullptr) return;
+        opening->unreachable = opening->store == nullptr;
+        if (opening->unreachable) return;
         opening->opened_at = services_.wall_clock();
         try {
           opening->executor = make_executor(executor_config, *opening->store);
-          log->read(point.sequence + 1, [&](const LogRecord& record) {
-            if (record.op == ConsistencyPoint::kOp || record.op == ElementsChanged::kOp) return true;
-            if (record.op == BeginEpoch::kOp) {
-              const auto begin = decode<BeginEpoch>(record.body.view());
-              if (begin && record.sequence == 1) opening->executor->format(1, begin->now, begin->slices);
-              return true;
-            }
-            PAIRFS_REACHED(p6_tail_replayed);
-            if (PAIRFS_MUTANT(takeover_drops_tail) && record.sequence == log->last()) return false;
-            const CommandInput input{record.op, record.request, record.slice, record.body,
-                                     record.bulk};
-            const Executed executed = opening->executor->replay(input, record.sequence);
-            ++opening->replayed;
-            if (executed.outcome_crc == record.outcome_crc) return true;
-            opening->why = fmt::format(
-                "replaying record {} ({}) of volume {} gave errno {}, the log has {}: the log and "
-                "the stored state do not belong together",
-                record.sequence, command_name(record.op), to_string(record.volume), executed.error,
-                record.error);
-            return false;
-          });
-        } catch (const LogFailure& failure) {
-          opening->why = failure.what();
-          opening->log_bad = true;
+          const Replayed replayed = replay_log(*log, point.sequence, *opening->executor);
+          opening->replayed = replayed.commands;
+          opening->why = replayed.why;
+          opening->log_bad = replayed.log_bad;
         } catch (const RowsUnreadable& unreadable) {
           opening->why = unreadable.what();
+          opening->unreachable = true;
         }
         opening->replayed_at = services_.wall_clock();
       },
       [this, opening, life] {
         if (life != life_) return;  // deposed meanwhile
+        if (opening->unreachable) {
+          // Elements may come back, and this node's other volumes are served meanwhile.
+          log_error("volume.open_failed", "volume={} why=\"{}\"", to_string(config_.pair.volume),
+                    opening->why);
+          open_problem_ = opening->why;
+          reopen_after_ = std::clamp<Duration>(reopen_after_ * 2, kReopenMin, kReopenMax);
+          reopen_at_ = services_.now() + reopen_after_;
+          return;
+        }
+        open_problem_.clear();
+        reopen_after_ = {};
         if (!opening->why.empty() || opening->executor == nullptr) {
           opening_failed(opening->why, opening->log_bad);
           return;
@@ -230,6 +237,12 @@ void VolumeRuntime::do_open(Epoch epoch) {
         commands_since_checkpoint_ = opening->replayed;
         execute_time_ = {};
         answered_ = false;
+        room_watch_ = {};
+        store_room_at_ = log_room_at_ = {};
+        partner_room_bytes_ = ~0ULL;
+        partner_reached_ = 0;
+        opened_at_ = services_.now();
+        reach_differs_since_ = Instant::max();
         const auto note = [&](const std::string& what, Timestamp at) {
           services_.note_event(config_.pair.volume, core_.epoch(), what, at);
         };
@@ -247,6 +260,8 @@ void VolumeRuntime::opening_failed(const std::string& why, bool log_bad) {
 
 void VolumeRuntime::do_close() {
   ++life_;
+  reopen_at_ = Instant::max();
+  open_problem_.clear();
   // No answer to clients: they ask again, and the new executor knows what became of it.
   const auto dropped = std::move(pending_);
   pending_.clear();
@@ -269,6 +284,7 @@ void VolumeRuntime::do_close() {
   for (const Job& job : jobs) job.done(false);
   checkpointing_ = false;
   checkpoint_wanted_ = false;
+  for (HeldRequest& held : std::exchange(room_waiters_, {})) held_.push_back(std::move(held));
 }
 
 void VolumeRuntime::do_append_epoch(Epoch epoch, bool solo) {
@@ -386,6 +402,7 @@ void VolumeRuntime::append(LogRecord record) {
     tail_.pop_front();
   }
   bytes_since_checkpoint_ += record.encoded_bytes();
+  logged_bytes_ += record.encoded_bytes();
   appended_ = true;
 }
 
@@ -422,6 +439,15 @@ void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader&
     answer_status(envelope, header, status);
     return;
   }
+  if (must_wait_for_room(header, bulk.size())) {
+    room_waiters_.push_back({std::move(envelope), header, std::move(body), std::move(bulk)});
+    return;
+  }
+  execute_request(std::move(envelope), header, std::move(body), std::move(bulk));
+}
+
+void VolumeRuntime::execute_request(std::vector<Bytes> envelope, const MessageHeader& header,
+                                    SharedBytes body, SharedBytes bulk) {
   begin_serving();
   // A repeated question whose answer is on its way: answer where it was asked last.
   if (header.request.slot != kUnslotted) {
@@ -519,6 +545,7 @@ void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput
     record.body = SharedBytes::from(std::move(executed.resolved_body));
     record.bulk = input.bulk;
     append(std::move(record));
+    if (executed.error == 0) note_change(input.op);
     const Instant logged = services_.now();
     latencies_.log.add(logged - std::exchange(pending->executed, logged));
     execute_time_ += logged - begin;
@@ -563,6 +590,7 @@ void VolumeRuntime::execute_internal(const CommandInput& input) {
   record.body = SharedBytes::from(std::move(executed.resolved_body));
   record.bulk = input.bulk;
   append(std::move(record));
+  note_change(input.op);
   ++commands_since_checkpoint_;
 }
 
@@ -612,7 +640,14 @@ void VolumeRuntime::give_slices(const std::vector<std::pair<Slice, VolumeId>>& m
 
 void VolumeRuntime::run_slices() {
   if (executor_ == nullptr || !core_.may_execute()) return;
-  SliceEffects effects = executor_->step_slices(services_.now());
+  SliceEffects effects;
+  try {
+    effects = executor_->step_slices(services_.now());
+  } catch (const RowsUnreadable& unreadable) {
+    log_error("rows.unreadable", "volume={} why=\"{}\"", to_string(config_.pair.volume),
+              unreadable.what());
+    effects.wake_at = services_.now() + kHousekeeping;
+  }
   slices_wake_ = effects.wake_at;
   for (const SliceEffects::Send& send : effects.send) {
     services_.send_command(
@@ -727,10 +762,12 @@ void VolumeRuntime::release_answers() {
 void VolumeRuntime::flush() {
   take_ring();
   take_held_requests();
+  take_requests_that_waited_for_room();
   note_elements();
   if (finished_point_ != nullptr && core_.may_execute()) std::exchange(finished_point_, nullptr)();
   release_answers();
   const Instant now = services_.now();
+  if (now >= reopen_at_) do_open(core_.epoch());
   run_follow_ups();
   drop_parked();
   if (appended_) {
@@ -750,9 +787,12 @@ void VolumeRuntime::flush() {
                               log_->take_spare();
                             });
   }
-  if (now >= next_housekeeping_ || checkpoint_wanted_ || bytes_since_checkpoint_ > 1 << 20) {
+  if (now >= next_housekeeping_ || checkpoint_wanted_ || room_watch_.wants_point() ||
+      bytes_since_checkpoint_ > 1 << 20) {
     if (now >= next_housekeeping_) {
       watch_sync();
+      look_at_reach();
+      compare_reach();
       next_housekeeping_ = now + kHousekeeping;
     }
     consider_checkpoint();
@@ -777,16 +817,19 @@ void VolumeRuntime::consider_checkpoint() {
   if (checkpointing_ || maintaining_ || store_ == nullptr || !core_.may_execute()) return;
   const bool changed = commands_since_checkpoint_ > 0 || bytes_since_checkpoint_ > 0;
   const bool due = services_.now() - last_checkpoint_ >= config_.checkpoint_interval ||
-                   bytes_since_checkpoint_ >= config_.checkpoint_log_bytes ||
-                   execute_time_ >= config_.replay_max;
+                   bytes_since_checkpoint_ >= std::min(config_.checkpoint_log_bytes, tight_checkpoint_bytes()) ||
+                   execute_time_ >= config_.replay_max ||
+                   (freed_ && services_.now() - last_checkpoint_ >= kMaintenancePeriod);
   const bool upkeep = services_.now() - last_checkpoint_ >= kMaintenancePeriod &&
                       store_->wants_checkpoint();
-  if (!checkpoint_wanted_ && !upkeep && !(changed && due)) return;
+  if (!checkpoint_wanted_ && !upkeep && !room_watch_.wants_point() && !(changed && due)) return;
   checkpoint_wanted_ = false;
   checkpointing_ = true;
+  room_watch_.point_began();
   last_checkpoint_ = services_.now();
   bytes_since_checkpoint_ = commands_since_checkpoint_ = 0;
   execute_time_ = {};
+  freed_ = false;
   const Sequence contains = log_->last();
   const uint32_t chain = log_->summary().last_chain;
   const std::shared_ptr<Checkpoint> checkpoint = store_->freeze();
@@ -812,6 +855,7 @@ void VolumeRuntime::finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpo
     log_error("checkpoint.failed", "volume={} errno={}", to_string(config_.pair.volume),
               token->error());
     bytes_since_checkpoint_ = std::max<uint64_t>(bytes_since_checkpoint_, 1);  // try again
+    room_watch_.point_failed();
     return;
   }
   PAIRFS_REACHED(checkpoint_logged);
@@ -826,6 +870,7 @@ void VolumeRuntime::finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpo
   record.body = SharedBytes::from(encode(point));
   append(std::move(record));
   bytes_since_checkpoint_ = 0;
+  room_watch_.point_logged();
   feed(pair_event::Confirmable{log_->last(), contains});
 }
 

@@ -17,6 +17,7 @@
 #include "node/pair/pair_core.h"
 #include "node/peer_links.h"
 #include "node/ring_link.h"
+#include "node/room_watch.h"
 #include "node/store/volume_store.h"
 
 namespace pairfs {
@@ -91,7 +92,8 @@ class VolumeRuntime final : public LogView {
   void flush();
   Instant next_wake() const {
     const Instant upkeep = maintaining_ ? Instant::max() : maintenance_at_;
-    return std::min({core_.next_wake(), next_housekeeping_, coordinator_wake_, slices_wake_, upkeep});
+    return std::min({core_.next_wake(), next_housekeeping_, coordinator_wake_, slices_wake_, upkeep,
+                     room_watch_.next_wake(), reopen_at_});
   }
 
   // ---- admin ----
@@ -112,6 +114,8 @@ class VolumeRuntime final : public LogView {
   };
   void check(bool repair, std::function<void(std::string, Checked)> done);
   const PairCore& core() const { return core_; }
+  // Why the volume cannot be opened here, "" when it can or need not.
+  const std::string& open_problem() const { return open_problem_; }
   const CommandLog& log() const { return *log_; }
   const VolumeStore* store() const { return store_.get(); }
   const Executor* executor() const { return executor_.get(); }
@@ -187,6 +191,16 @@ class VolumeRuntime final : public LogView {
   void answer_status(const std::vector<Bytes>& envelope, const MessageHeader& request,
                      ReplyStatus status);
   void take_held_requests();
+  bool must_wait_for_room(const MessageHeader& header, uint64_t bulk_bytes);
+  void take_requests_that_waited_for_room();
+  void execute_request(std::vector<Bytes> envelope, const MessageHeader& header, SharedBytes body,
+                       SharedBytes bulk);
+  uint64_t room_bytes();
+  uint64_t tight_checkpoint_bytes();
+  void look_at_log_room();
+  void note_change(uint16_t op);
+  void look_at_reach();
+  void compare_reach();
   void release_answers();
   void watch_sync();
   Executed run_command(const CommandInput& input);
@@ -209,6 +223,9 @@ class VolumeRuntime final : public LogView {
   Instant transactions_at_{};  // when to look at open transactions next
   Instant slices_wake_ = Instant::max();
   uint64_t slices_seen_ = 0;  // slices_version() when it was last looked at
+  Instant reopen_at_ = Instant::max();  // the volume could not be opened: when to try again
+  Duration reopen_after_{};
+  std::string open_problem_;
   uint64_t life_ = 0;  // counts openings and closings, so that late worker results are known
   std::string cannot_open_;  // why
   bool began_serving_ = false;
@@ -228,6 +245,21 @@ class VolumeRuntime final : public LogView {
   };
   std::deque<HeldRequest> held_;
   uint64_t held_bytes_ = 0;
+
+  // Room for what commands bring, in the store and in both logs (volume_room.cc).
+  RoomWatch room_watch_;
+  std::deque<HeldRequest> room_waiters_;
+  uint64_t store_room_bytes_ = 0;
+  Instant store_room_at_{};
+  uint64_t logged_bytes_ = 0;  // by this process
+  uint64_t log_room_bytes_ = 0, log_room_end_ = 0;  // own, and logged_bytes_ when it was looked at
+  Instant log_room_at_{};
+  uint64_t partner_room_bytes_ = ~0ULL;
+
+  // Which elements each node reaches (volume_reach.cc).
+  bool looking_at_reach_ = false;
+  Instant reach_at_{}, compare_reach_at_{}, opened_at_{}, reach_differs_since_ = Instant::max();
+  uint64_t reached_ = 0, partner_reached_ = 0;
 
   bool appended_ = false;      // since the last flush
   bool want_durable_ = false;
@@ -264,6 +296,7 @@ class VolumeRuntime final : public LogView {
   bool checkpointing_ = false;
   bool checkpoint_wanted_ = false;
   std::function<void()> finished_point_;  // waits until the log may grow
+  bool freed_ = false;  // something was deleted or cut: the next consistency point makes room
   Instant last_checkpoint_{};
   Instant next_housekeeping_{};
   uint64_t bytes_since_checkpoint_ = 0;

@@ -71,12 +71,13 @@ void VolumeRuntime::check(bool repair, std::function<void(std::string, Checked)>
 
 void VolumeRuntime::consider_maintenance() {
   if (maintaining_ || checkpointing_ || store_ == nullptr || !core_.may_execute() ||
-      services_.now() < maintenance_at_)
+      (services_.now() < maintenance_at_ && !room_watch_.wants_maintenance()))
     return;
   const std::shared_ptr<Maintenance> work = store_->maintenance();
   maintenance_at_ = services_.now() + kMaintenancePeriod;
   if (work == nullptr) return;
   maintaining_ = true;
+  room_watch_.maintenance_began();
   auto jobs = std::make_shared<std::deque<Job>>(std::move(jobs_));
   jobs_.clear();
   auto more = std::make_shared<bool>(false);
@@ -89,6 +90,8 @@ void VolumeRuntime::consider_maintenance() {
         const bool carried_out = life == life_;
         if (carried_out) {
           maintaining_ = false;
+          room_watch_.maintenance_ended(store_->status().space.garbage_bytes);
+          store_room_at_ = {};
           next_housekeeping_ = services_.now();  // a consistency point may have waited
           // Commands keep three quarters of the time, when there are any.
           const Duration took = services_.now() - began;

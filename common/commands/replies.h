@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/commands/basics.h"
+#include "common/space.h"
 
 namespace pairfs {
 
@@ -60,8 +61,9 @@ struct StatFsReply {
   uint64_t available_bytes = 0;
   uint64_t inodes = 0;
   uint64_t inodes_free = 0;
+  VolumeSpace space;  // to be summed up with other volumes'
   template <class A>
-  void serialize(A& ar) { ar(capacity_bytes, free_bytes, available_bytes, inodes, inodes_free); }
+  void serialize(A& ar) { ar(capacity_bytes, free_bytes, available_bytes, inodes, inodes_free, space); }
 };
 struct LockRange {
   uint8_t type = 0;  // F_RDLCK, F_WRLCK or F_UNLCK

@@ -44,6 +44,7 @@ struct VolumeState {
   std::unordered_map<uint64_t, InodeRef> pending_atimes;
   // As of `space_checked`, so that not every command asks the store.
   uint64_t available_bytes = ~0ULL;
+  uint64_t log_room_bytes = ~0ULL;  // Executor::set_log_room
   Instant space_checked;
 
   // A time later than every one given out in the volume.
@@ -90,8 +91,6 @@ struct Context {
 };
 
 // ---- space ----
-// Free space below which only what frees space is admitted, so that the log can still be replayed.
-inline constexpr uint64_t kReserveBytes = 4 << 20;
 // ENOSPC when `bytes` more would not fit. Decided once, written into `resolved`.
 Status admit(Context& context, Resolved& resolved, uint64_t bytes);
 

@@ -85,6 +85,7 @@ class VolumeExecutor final : public Executor {
   void format(Sequence sequence, Timestamp now, const std::vector<Slice>& slices) override;
   std::vector<SessionStatus> sessions() const override;
   void set_volume_uses(std::vector<VolumeUse> uses) override { state_.uses = std::move(uses); }
+  void set_log_room(uint64_t bytes) override { state_.log_room_bytes = bytes; }
   void set_cluster(const ClusterMap& map, const ClusterPolicy& policy) override {
     state_.cluster = map;
     state_.policy = policy;

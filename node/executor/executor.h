@@ -98,6 +98,9 @@ struct SliceProgress {
   Duration longest_freeze{};
 };
 
+// Free space below which only what frees space is admitted, so that the log can still be replayed.
+inline constexpr uint64_t kReserveBytes = 4 << 20;
+
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -123,6 +126,8 @@ class Executor {
   // How full the cluster's volumes are, as far as the node knows; now and then. A volume that is
   // not named counts as empty.
   virtual void set_volume_uses(std::vector<VolumeUse> uses) = 0;
+  // What may still be logged on the fuller of both nodes' disks: more is refused with ENOSPC.
+  virtual void set_log_room(uint64_t bytes) = 0;
   // The cluster's map or policy changed: where new directories go from now on.
   virtual void set_cluster(const ClusterMap& map, const ClusterPolicy& policy) = 0;
   virtual OpenTransactions open_transactions() const = 0;

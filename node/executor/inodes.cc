@@ -14,7 +14,9 @@ Status admit(Context& context, Resolved& resolved, uint64_t bytes) {
       state.available_bytes = context.tx.store().status().available_bytes;
       state.space_checked = context.now;
     }
-    if (state.available_bytes < kReserveBytes || state.available_bytes - kReserveBytes < bytes)
+    const uint64_t log_bytes = std::min(bytes, uint64_t{1} << 20);  // no record has more
+    if (state.available_bytes < kReserveBytes || state.available_bytes - kReserveBytes < bytes ||
+        state.log_room_bytes < log_bytes)
       resolved.refused = ENOSPC;
     else
       state.available_bytes -= bytes;

@@ -175,6 +175,13 @@ uint64_t CommandLog::bytes() const {
   return sum;
 }
 
+uint64_t CommandLog::room_bytes() const {
+  uint64_t room = files_->available_bytes();
+  if (spare_ != nullptr) room += spare_->size_bytes();
+  if (!segments_.empty()) room += segments_.back()->size_bytes() - std::min(end_offset_, segments_.back()->size_bytes());
+  return room;
+}
+
 std::optional<uint32_t> CommandLog::chain_at(Sequence sequence) const {
   if (sequence == summary_.base) return summary_.base_chain;
   if (sequence < summary_.base || sequence > summary_.last) return std::nullopt;

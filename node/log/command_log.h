@@ -42,6 +42,8 @@ class CommandLog {
   Sequence base() const { return summary_.base; }
   Sequence last() const { return summary_.last; }
   uint64_t bytes() const;
+  // What may still be appended before its disk is full.
+  uint64_t room_bytes() const;
   // Chain crc of a record, or of the base; nullopt: not here.
   std::optional<uint32_t> chain_at(Sequence sequence) const;
   // True when a record of this epoch is here and was synced.

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -139,6 +140,12 @@ class LogDirectory final : public LogFiles {
   void remove(const std::string& name) override {
     const std::string path = path_ + "/" + name;
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail("remove", path);
+  }
+
+  uint64_t available_bytes() const override {
+    struct statvfs vfs;
+    if (::statvfs(path_.c_str(), &vfs) != 0) return 0;
+    return vfs.f_frsize * vfs.f_bavail;
   }
 
   int sync_names() override {

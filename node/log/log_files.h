@@ -44,6 +44,8 @@ class LogFiles {
   virtual void rename(const std::string& from, const std::string& to) = 0;
   // A missing one is no error. Any thread.
   virtual void remove(const std::string& name) = 0;
+  // Room for more files. Any thread.
+  virtual uint64_t available_bytes() const { return ~0ULL >> 1; }
   // Makes the names durable; the errno, or 0. Any thread.
   virtual int sync_names() = 0;
 };

@@ -10,6 +10,7 @@ Status CheckpointWriter::write(const Overlay& frozen, Sequence sequence,
                                const std::vector<Move>& moves) {
   batch_ = rows_.make_batch();
   freed_blocks_.clear();
+  moved_blocks_ = 0;
   carry_.reset();
   segments_.begin([this](uint64_t inode_id, Extent extent) { put_extent(inode_id, extent); });
   for (const auto& [inode_id, pieces] : frozen.inodes()) {
@@ -40,16 +41,19 @@ Status CheckpointWriter::write(const Overlay& frozen, Sequence sequence,
 }
 
 Status CheckpointWriter::move(const Move& move) {
-  std::vector<char> probe;
+  std::vector<char> bytes;
   for (const Extent& extent : table_.extents(move.inode_id, move.from_block, move.to_block)) {
     if (extent.kind != Extent::Kind::kStored || extent.stripe.segment != move.segment ||
         extent.stripe.row != move.row) {
       continue;
     }
     // What cannot be read stays where it is.
-    probe.resize(extent.count * kBlockBytes);
-    if (!table_.read({extent}, extent.from, probe.data()).ok()) continue;
-    PAIRFS_TRY(write_data(move.inode_id, InodePieces(), extent.from, extent.to(), false));
+    bytes.resize(extent.count * kBlockBytes);
+    if (!table_.read({extent}, extent.from, bytes.data()).ok()) continue;
+    PAIRFS_ASSIGN(char* const into, segments_.append(move.inode_id, extent.from, extent.count));
+    std::memcpy(into, bytes.data(), bytes.size());
+    clear(move.inode_id, extent.from, extent.to());
+    moved_blocks_ += extent.count;
   }
   settle_carry(move.inode_id);
   return success();

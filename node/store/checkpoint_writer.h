@@ -31,6 +31,8 @@ class CheckpointWriter {
   // Blocks that the last write() took out of use, by stripe.
   using FreedBlocks = std::map<std::pair<SegmentId, uint32_t>, uint64_t>;
   const FreedBlocks& freed_blocks() const { return freed_blocks_; }
+  // Blocks that it moved for the cleaner.
+  uint64_t moved_blocks() const { return moved_blocks_; }
   // Stripes in which nothing is in use any more, once what was written is confirmed.
   std::vector<Stripe> take_dead() { return std::exchange(dead_, {}); }
   // Data blocks in use in all stripes; the caller sets what it found at opening.
@@ -57,6 +59,7 @@ class CheckpointWriter {
   // The right part of an extent that was cut, not put yet, as the next run may cut it again.
   std::optional<Extent> carry_;
   FreedBlocks freed_blocks_;
+  uint64_t moved_blocks_ = 0;
   std::vector<Stripe> dead_;
   uint64_t live_blocks_ = 0;
 };

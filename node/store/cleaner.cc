@@ -10,13 +10,18 @@
 namespace pairfs {
 namespace {
 
-constexpr Duration kCleanPeriod = std::chrono::seconds(5);
-// Stored blocks may be this much above what the blocks in use need at full width.
-constexpr double kWasteMax = 1.10;
-constexpr uint64_t kWasteSlackBlocks = 2048;    // 8 MiB: not worth the trouble
-constexpr double kDenseEnough = 0.90;           // such stripes stay
-constexpr uint64_t kVictimBlocksMax = 16384;    // in use, found by one scan: 64 MiB
-constexpr uint64_t kMoveBlocksPerPoint = 4096;  // 16 MiB
+constexpr Duration kCleanPeriod = std::chrono::seconds(1);
+// Stored blocks may be this much above what the blocks in use need at full width: while a volume is
+// written to, cleaning late is cleaning less, as more dies meanwhile, unless the room is needed.
+constexpr double kWasteMaxIdle = 1.06, kWasteMaxBusy = 1.50;
+constexpr Duration kIdleAfter = std::chrono::seconds(3);
+constexpr uint64_t kBusyBlocks = 256;           // of one consistency point
+constexpr double kRoomMin = 0.15;               // of what the volume could hold
+constexpr uint64_t kWasteSlackBlocks = 1024;    // 4 MiB: not worth the trouble
+constexpr double kDenseEnough = 0.94;           // such stripes stay
+constexpr uint64_t kVictimBlocksMin = 16384;    // in use, found by one scan: 64 MiB, and at least
+constexpr uint64_t kVictimShare = 16;           // the 16th part of all, as a scan goes through all
+constexpr uint64_t kMoveBlocksPerPoint = 8192;  // 32 MiB
 
 }  // namespace
 
@@ -44,14 +49,22 @@ bool Keeper::choose_victims() {
     }
   }
   victims_.clear();
-  if (stored <= needed * kWasteMax + static_cast<double>(kWasteSlackBlocks)) return false;
+  garbage_blocks_ = static_cast<uint64_t>(std::max(0.0, stored - needed * kWasteMaxIdle) / redundancy);
+  const StoreStatus status = group_.status();
+  const double live_bytes = needed / redundancy * static_cast<double>(kBlockBytes);
+  const double room = static_cast<double>(status.available_bytes);
+  const bool busy = boot_now() - busy_at_ < kIdleAfter && room > (live_bytes + room) * kRoomMin;
+  const double waste_max = busy ? kWasteMaxBusy : kWasteMaxIdle;
+  if (stored <= needed * waste_max + static_cast<double>(kWasteSlackBlocks)) return false;
   std::sort(candidates.begin(), candidates.end(),
             [](const Candidate& a, const Candidate& b) { return a.density < b.density; });
+  const uint64_t live_max =
+      std::max(kVictimBlocksMin, static_cast<uint64_t>(needed / redundancy) / kVictimShare);
   uint64_t live = 0;
   for (const Candidate& candidate : candidates) {
     victims_.insert(candidate.name);
     live += candidate.live_blocks;
-    if (live >= kVictimBlocksMax) break;
+    if (live >= live_max) break;
   }
   return !victims_.empty();
 }
@@ -80,6 +93,10 @@ void Keeper::clean(Instant deadline) {
   }
   scan_.reset();
   moves_wanted_ = !moves_.empty();
+}
+
+void Keeper::note_written(uint64_t blocks) {
+  if (blocks >= kBusyBlocks) busy_at_ = boot_now();
 }
 
 std::vector<Move> Keeper::take_moves() {

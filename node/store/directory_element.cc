@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <list>
 #include <mutex>
 #include <unordered_map>
@@ -79,10 +80,17 @@ class OpenFiles {
   std::unordered_map<std::string, std::list<Entry>::iterator> by_name_;
 };
 
+uint64_t boot_hash() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(file, id);
+  return std::hash<std::string>()(id);
+}
+
 class DirectoryElement final : public Element {
  public:
   DirectoryElement(std::string path, int root, size_t open_files_max)
-      : path_(std::move(path)), root_(root), files_(open_files_max) {}
+      : path_(std::move(path)), root_(root), machine_(boot_hash()), files_(open_files_max) {}
 
   Result<size_t> read(const std::string& name, uint64_t offset, std::span<char> into) override {
     PAIRFS_ASSIGN(SharedFd fd, open(name, false));
@@ -191,7 +199,8 @@ class DirectoryElement final : public Element {
     struct stat opened;
     if (::fstat(root_.get(), &opened) != 0) return Errno{errno};
     if (opened.st_dev != st.st_dev || opened.st_ino != st.st_ino) return Errno{ESTALE};
-    return Space{st.st_dev, vfs.f_frsize * vfs.f_blocks, vfs.f_frsize * vfs.f_bavail};
+    return Space{machine_ ^ st.st_dev * 0x9e3779b97f4a7c15ULL, vfs.f_frsize * vfs.f_blocks,
+                 vfs.f_frsize * vfs.f_bavail};
   }
 
   Result<uint64_t> used_bytes() override { return used_in("."); }
@@ -225,6 +234,7 @@ class DirectoryElement final : public Element {
 
   const std::string path_;
   const Fd root_;
+  const uint64_t machine_;  // device numbers mean something on one machine only
   OpenFiles files_;
 };
 

@@ -39,7 +39,8 @@ DurableBase::DurableBase(VolumeParts parts)
     : parts_(std::move(parts)),
       extents_(*parts_.table, *parts_.group),
       segments_(*parts_.group, parts_.opening.epoch, parts_.opening.number),
-      writer_(extents_, *parts_.table, segments_) {
+      writer_(extents_, *parts_.table, segments_),
+      ballast_(*parts_.group) {
   if (const auto row = parts_.table->get(sequence_key())) {
     sequence_ = FieldReader(*row).little<uint64_t>();
   }
@@ -58,6 +59,7 @@ class DurableBase::Upkeep final : public Maintenance {
   bool run(Duration budget) override {
     try {
       base_->give_back();
+      base_->ballast_.keep();
       return base_->keeper_->run(budget);
     } catch (const RowsUnreadable& unreadable) {
       log_error("maintenance.failed", "why=\"{}\"", unreadable.what());
@@ -72,6 +74,7 @@ class DurableBase::Upkeep final : public Maintenance {
       return {{"lost", unreadable.what(), false}};
     }
   }
+  std::vector<StoreFinding> opening_findings() override { return base_->parts_.findings; }
   std::unique_ptr<VolumeStore> last_state() override { return make_layered_store(base_); }
 
  private:
@@ -136,7 +139,7 @@ Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequ
   std::vector<Move> moves = keeper_->take_moves();
   auto written = writer_.write(frozen, sequence, moves);
   // Without room nothing is moved.
-  if (written.error() == ENOSPC && !moves.empty()) {
+  if (written.error() == ENOSPC && (ballast_.release() || !moves.empty())) {
     punch(segments_.stripes());
     written = writer_.write(frozen, sequence, {});
   }
@@ -144,9 +147,12 @@ Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequ
     punch(segments_.stripes());  // nothing names them
     return written.failure();
   }
+  uint64_t written_blocks = 0;
   for (const Stripe& stripe : segments_.stripes()) {
     segment_uses_[stripe.segment].stripes[stripe.row] = {stripe, stripe.blocks};
+    written_blocks += stripe.blocks;
   }
+  keeper_->note_written(written_blocks - std::min(written_blocks, writer_.moved_blocks()));
   for (const auto& [name, blocks] : writer_.freed_blocks()) {
     const auto use = segment_uses_.find(name.first);
     if (use == segment_uses_.end()) continue;
@@ -159,7 +165,9 @@ Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequ
   if (segments_.current_segment() != 0) parts_.group->note_synced(segments_.current_segment());
   // Before the flush: what RocksDB deletes from here on may be part of this consistency point.
   const uint64_t number = parts_.file_system->point_made();
-  PAIRFS_ASSIGN(const RowTable::Manifest manifest, parts_.table->flush());
+  auto flushed = parts_.table->flush();
+  if (flushed.error() == ENOSPC && ballast_.release()) flushed = parts_.table->flush();
+  PAIRFS_ASSIGN(const RowTable::Manifest manifest, std::move(flushed));
   Token token;
   token.opening = parts_.opening;
   token.number = number;
@@ -280,6 +288,9 @@ void DurableBase::note_space() {
 StoreStatus DurableBase::status() const {
   StoreStatus out = parts_.group->status();
   out.used_bytes = live_blocks_ * kBlockBytes + table_bytes_;
+  out.space.garbage_bytes = keeper_->garbage_blocks() * kBlockBytes;
+  out.space.used_bytes = out.used_bytes;
+  out.capacity_bytes = out.used_bytes + out.available_bytes;
   keeper_->add_status(&out);
   return out;
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 
+#include "node/store/ballast.h"
 #include "node/store/base_store.h"
 #include "node/store/checkpoint_writer.h"
 #include "node/store/mirror_file_system.h"
@@ -21,6 +22,7 @@ struct VolumeParts {
   StoreConfig config;
   GroupRecord record;  // as it was found; change 0 when there was none
   bool has_data = false;  // a consistency point was confirmed once
+  std::vector<StoreFinding> findings;  // what was bad when it was opened
   std::shared_ptr<RaidGroup> group;
   std::shared_ptr<FramedFiles> files;
   std::shared_ptr<MirrorFileSystem> file_system;
@@ -78,6 +80,7 @@ class DurableBase final : public BaseStore {
   bool settled_ = false;  // settle_opening() is done
   SegmentUses segment_uses_;
   std::unique_ptr<Keeper> keeper_;
+  Ballast ballast_;
 
   // Between the loop's confirm() and the worker.
   std::mutex mutex_;

@@ -32,6 +32,10 @@ class Keeper {
   // What the next consistency point is to move, a bit at a time. Worker.
   std::vector<Move> take_moves();
   bool has_moves() const { return moves_wanted_; }
+  // Blocks of data that a consistency point wrote for commands. Worker.
+  void note_written(uint64_t blocks);
+  // Blocks of data that could be written in place of what is dead, when that is cleaned. Any thread.
+  uint64_t garbage_blocks() const { return garbage_blocks_; }
 
  private:
   void look();
@@ -77,7 +81,8 @@ class Keeper {
   std::unique_ptr<RowCursor> scan_;
   std::deque<Move> moves_;
   std::atomic<bool> moves_wanted_ = false;
-  Instant clean_at_{};
+  std::atomic<uint64_t> garbage_blocks_ = 0;
+  Instant clean_at_{}, busy_at_{};
 
   mutable std::mutex mutex_;  // of what follows
   std::vector<ElementName> spares_;

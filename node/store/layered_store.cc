@@ -86,7 +86,11 @@ class LayeredStore final : public VolumeStore {
   StoreStatus status() const override {
     StoreStatus out = base_->status();
     // What is still in memory needs its room too, and parity or copies for small pieces of it.
-    out.available_bytes -= std::min(out.available_bytes, dirty_bytes() + dirty_bytes() / 4);
+    const uint64_t withheld = dirty_bytes() + dirty_bytes() / 4;
+    out.available_bytes -= std::min(out.available_bytes, withheld);
+    out.used_bytes += dirty_bytes();
+    out.space.used_bytes += dirty_bytes();
+    out.space.withheld_bytes += withheld;
     return out;
   }
   uint64_t elements_version() const override { return base_->elements_version(); }

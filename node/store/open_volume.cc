@@ -1,5 +1,6 @@
 #include "node/store/open_volume.h"
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 
@@ -52,6 +53,7 @@ class Opener {
   std::shared_ptr<RaidGroup> group_;
   std::vector<size_t> metadata_members_;
   Bytes manifest_content_;
+  std::vector<StoreFinding> findings_;
   std::string foreign_why_;  // of the first element that is somebody else's
 };
 
@@ -107,6 +109,7 @@ bool Opener::survey(std::vector<FoundElement>& elements) {
       const auto superblock = count.ok() ? decode_superblock(bytes) : std::nullopt;
       if (!superblock) {
         log_warn("superblock.damaged", "path={} name={}", config_.elements[i].path, entry.name);
+        findings_.push_back({"superblock", fmt::format("{} of {}", entry.name, config_.elements[i].id), false});
         continue;
       }
       if (!check_superblock(i, entry.name, *superblock)) {
@@ -245,6 +248,8 @@ bool Opener::check_manifests(std::vector<size_t>* sources) {
       sources->push_back(i);
     } else {
       log_warn("manifest.unusable", "element={} directory={}", group_->member(i).name.id, directory);
+      findings_.push_back({"metadata", fmt::format("{}/{} of {}", directory, token_->manifest,
+                                                   group_->member(i).name.id), true});
     }
   }
   if (!sources->empty()) return true;
@@ -284,6 +289,8 @@ bool Opener::fill_directory(size_t index, const std::vector<size_t>& sources,
       const Status linked = element.link(source, temporary + "/" + table);
       if (linked.ok()) continue;
       if (linked.error() != ENOENT) return ended(linked);
+      if (std::find(sources.begin(), sources.end(), index) != sources.end())
+        findings_.push_back({"metadata", fmt::format("{} of {} is gone", source, member.name.id), true});
       // A table that no member can give may be one that the manifest does not name.
       if (!copy_table(index, sources, table)) (void)element.unlink(temporary + "/" + table);
     }
@@ -347,6 +354,7 @@ std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements,
   parts.config = config_;
   parts.record = record_;
   parts.has_data = token_.has_value();
+  parts.findings = std::move(findings_);
   parts.group = group_;
   parts.files = std::make_shared<FramedFiles>(*group_, metadata_members_);
   parts.file_system = std::make_shared<MirrorFileSystem>(parts.files);

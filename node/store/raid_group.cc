@@ -1,9 +1,7 @@
 #include "node/store/raid_group.h"
 
 #include <cstring>
-#include <map>
 
-#include "common/crc32c.h"
 #include "common/logging.h"
 #include "node/store/parity.h"
 
@@ -20,6 +18,16 @@ bool is_no_space(int error) { return error == ENOSPC || error == EDQUOT; }
 bool is_gone(int error) {
   return error == ENOENT || error == ESTALE || error == ENODEV || error == ENXIO ||
          error == ENOTCONN || error == EHOSTUNREACH || error == ETIMEDOUT;
+}
+
+void add_share(const Element::Space& space, CappedList<FilesystemShare, 64>* shares) {
+  for (FilesystemShare& share : *shares) {
+    if (share.id != space.filesystem_id) continue;
+    ++share.elements;
+    share.available_bytes = std::min(share.available_bytes, space.available_bytes);
+    return;
+  }
+  shares->push_back({space.filesystem_id, 1, space.available_bytes});
 }
 
 }  // namespace
@@ -58,7 +66,8 @@ RaidGroup::RaidGroup(uint8_t level, RaidLayout layout, Members members)
       layout_(layout),
       members_(std::move(members)),
       spaces_(members_.size()),
-      rooms_(members_.size()) {}
+      rooms_(members_.size()),
+      kept_back_(members_.size()) {}
 
 uint64_t RaidGroup::in_sync() const {
   uint64_t mask = 0;
@@ -117,6 +126,7 @@ void RaidGroup::set_state(size_t index, MemberState state) {
 void RaidGroup::rename(size_t index, const ElementName& name) {
   std::lock_guard lock(mutex_);
   member(index).name = name;
+  rooms_[index] = kept_back_[index] = 0;  // it may be on another disk
   changes_.fetch_add(1, std::memory_order_acq_rel);
 }
 
@@ -125,10 +135,22 @@ ElementName RaidGroup::name_of(size_t index) const {
   return member(index).name;
 }
 
+void RaidGroup::keep_back(size_t index, uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  kept_back_[index] = bytes;
+}
+
+// Half of the room that the group once had there is neither free nor its own any more.
+bool RaidGroup::filled_by_others(size_t index, const Element::Space& space) {
+  if (const auto used = member(index).element->used_bytes(); used.ok()) member(index).used_bytes = *used;
+  std::lock_guard lock(mutex_);
+  return member(index).used_bytes + space.available_bytes < rooms_[index] / 2;
+}
+
 Status RaidGroup::without_room(size_t index, const char* doing) {
   if (!can_serve_without(index)) return Errno{ENOSPC};
   const auto full = member(index).element->space();
-  if (!full.ok()) return Errno{ENOSPC};
+  if (!full.ok() || !filled_by_others(index, *full)) return Errno{ENOSPC};
   for (size_t i = 0; i < size(); ++i) {
     if (i == index || !member(i).ok()) continue;
     const auto other = member(i).element->space();
@@ -214,159 +236,6 @@ Status RaidGroup::sync(SegmentId segment) {
   return can_serve() ? success() : Status(Errno{EIO});
 }
 
-Status RaidGroup::read_blocks(const Stripe& stripe, uint32_t first_block,
-                              std::span<const uint32_t> crcs, char* into) {
-  const uint32_t height = layout_.rows(stripe);
-  while (!crcs.empty()) {
-    const uint32_t column = first_block / height;
-    const uint32_t row = first_block % height;
-    const size_t count = std::min<size_t>(crcs.size(), height - row);
-    PAIRFS_TRY(read_column(stripe, column, row, crcs.first(count), into));
-    crcs = crcs.subspan(count);
-    into += count * kBlockBytes;
-    first_block += static_cast<uint32_t>(count);
-  }
-  return success();
-}
-
-Status RaidGroup::read_column(const Stripe& stripe, uint32_t column, uint32_t first_row,
-                              std::span<const uint32_t> crcs, char* into) {
-  // Spreads reads over the copies, the same blocks always to the same one (its page cache).
-  const uint32_t start = (stripe.row + first_row) / 256;
-  uint32_t chosen = start % layout_.copies;
-  bool found = false;
-  for (uint32_t i = 0; i < layout_.copies; ++i) {
-    const uint32_t copy = (start + i) % layout_.copies;
-    const Member& candidate = member(layout_.element_of(stripe, column, copy));
-    if (!candidate.ok()) continue;
-    if (!found || !candidate.element->is_remote()) chosen = copy;
-    found = true;
-    if (!candidate.element->is_remote()) break;
-  }
-  Member& from = member(layout_.element_of(stripe, column, chosen));
-  size_t good_bytes = 0;
-  if (from.ok()) {
-    const auto count =
-        from.element->read(segment_name(stripe.segment), (stripe.row + first_row) * kBlockBytes,
-                           {into, crcs.size() * kBlockBytes});
-    if (count.ok()) good_bytes = *count;
-  }
-  auto is_bad = [&](size_t i) {
-    return (i + 1) * kBlockBytes > good_bytes ||
-           crc32c({into + i * kBlockBytes, kBlockBytes}) != crcs[i];
-  };
-  for (size_t i = 0; i < crcs.size(); ++i) {
-    if (!is_bad(i)) continue;
-    size_t end = i + 1;
-    while (end < crcs.size() && is_bad(end)) ++end;
-    PAIRFS_TRY(recover_rows(stripe, column, chosen, first_row + static_cast<uint32_t>(i),
-                            crcs.subspan(i, end - i), into + i * kBlockBytes));
-    i = end;
-  }
-  return success();
-}
-
-// `copy` of the column is bad from first_row on.
-Status RaidGroup::recover_rows(const Stripe& stripe, uint32_t column, uint32_t copy,
-                               uint32_t first_row, std::span<const uint32_t> crcs, char* into) {
-  bool recovered = true;
-  if (layout_.copies > 1) {
-    for (size_t i = 0; i < crcs.size() && recovered; ++i) {
-      recovered = recover_from_copies(stripe, column, copy, first_row + static_cast<uint32_t>(i),
-                                      crcs[i], into + i * kBlockBytes);
-    }
-  } else {
-    const auto is_good = [&](size_t i, BytesView block) { return crc32c(block) == crcs[i]; };
-    recovered = layout_.parity_columns > 0 &&
-                recover_from_parity(stripe, column, first_row, crcs.size(), is_good, into);
-  }
-  if (recovered) {
-    repair(layout_.element_of(stripe, column, copy), stripe, first_row,
-           {into, crcs.size() * kBlockBytes});
-    return success();
-  }
-  log_error("block.lost", "segment={} row={} blocks={}", segment_name(stripe.segment),
-                stripe.row + first_row, crcs.size());
-  return Errno{EIO};
-}
-
-bool RaidGroup::recover_from_copies(const Stripe& stripe, uint32_t column, uint32_t bad_copy,
-                                    uint32_t row, uint32_t crc, char* into) {
-  for (uint32_t copy = 0; copy < layout_.copies; ++copy) {
-    const Member& from = member(layout_.element_of(stripe, column, copy));
-    if (copy == bad_copy || !from.ok()) continue;
-    const auto count = from.element->read(segment_name(stripe.segment),
-                                          (stripe.row + row) * kBlockBytes, {into, kBlockBytes});
-    if (count.ok() && *count == kBlockBytes && crc32c({into, kBlockBytes}) == crc) return true;
-  }
-  return false;
-}
-
-bool RaidGroup::recover_from_parity(const Stripe& stripe, uint32_t column, uint32_t first_row,
-                                    size_t count, const IsGood& is_good, char* into) {
-  const uint32_t columns = layout_.data_columns(stripe);
-  const size_t bytes = count * kBlockBytes;
-  std::vector<std::vector<char>> buffers;
-  buffers.reserve(columns + layout_.parity_columns);  // the columns point into them
-  std::vector<GivenColumn> there;
-  for (uint32_t number = 0; number < columns + layout_.parity_columns; ++number) {
-    if (number == column) continue;
-    const bool is_data = number < columns;
-    const size_t index = is_data ? layout_.element_of(stripe, number, 0)
-                                 : layout_.parity_element(stripe, number - columns);
-    // Behind the end of a short last column there are zeros that no element keeps.
-    const uint32_t height =
-        is_data ? layout_.column_blocks(stripe, number) : layout_.rows(stripe);
-    const size_t stored =
-        height <= first_row ? 0 : std::min<size_t>(bytes, (height - first_row) * kBlockBytes);
-    std::vector<char> buffer(bytes);
-    if (stored > 0) {
-      if (!member(index).ok()) continue;
-      const auto there_bytes =
-          member(index).element->read(segment_name(stripe.segment),
-                                      (stripe.row + first_row) * kBlockBytes,
-                                      {buffer.data(), stored});
-      if (!there_bytes.ok() || *there_bytes != stored) continue;
-    }
-    buffers.push_back(std::move(buffer));
-    there.push_back({number, buffers.back().data()});
-  }
-  if (there.size() < columns) return false;
-  // With a column more than needed, one of them may be bad unnoticed: each is left out in turn
-  // until the checksum fits. Block by block then, as different blocks may be bad.
-  std::vector<bool> good(count);
-  size_t missing = count;
-  for (size_t left_out = there.size(); left_out-- > 0 && missing > 0;) {
-    std::vector<GivenColumn> given = there;
-    if (there.size() > columns) given.erase(given.begin() + static_cast<ptrdiff_t>(left_out));
-    std::vector<char> attempt(bytes);
-    reconstruct_column(columns, layout_.parity_columns, given, column, attempt.data(), bytes);
-    for (size_t i = 0; i < count; ++i) {
-      const BytesView block(attempt.data() + i * kBlockBytes, kBlockBytes);
-      if (good[i] || !is_good(i, block)) continue;
-      std::memcpy(into + i * kBlockBytes, block.data(), kBlockBytes);
-      good[i] = true;
-      --missing;
-    }
-    if (there.size() == columns) break;
-  }
-  return missing == 0;
-}
-
-void RaidGroup::repair(size_t index, const Stripe& stripe, uint32_t row, BytesView bytes) {
-  Member& bad = member(index);
-  if (!bad.ok()) return;
-  const auto written = bad.element->write(segment_name(stripe.segment),
-                                          (stripe.row + row) * kBlockBytes, {&bytes, 1});
-  if (!written.ok()) {
-    fail(index, "repair", written.error());
-    return;
-  }
-  bad.repaired_blocks += bytes.size() / kBlockBytes;
-  log_warn("block.repaired", "element={} segment={} row={} blocks={}", name_of(index).id,
-               segment_name(stripe.segment), stripe.row + row, bytes.size() / kBlockBytes);
-}
-
 void RaidGroup::punch(SegmentId segment, uint32_t row, uint32_t rows) {
   for (auto& m : members_) {
     if (m->takes_writes()) {
@@ -399,9 +268,7 @@ void RaidGroup::look_at_elements(bool measure) {
   }
   // Somebody else filled one up: without it there is room.
   for (size_t i = 0; i < size(); ++i) {
-    if (!member(i).takes_writes() || !spaces_[i] || spaces_[i]->available_bytes > kPlentyBytes / 4)
-      continue;
-    if (member(i).used_bytes + spaces_[i]->available_bytes < rooms_[i] / 2)
+    if (member(i).takes_writes() && spaces_[i] && spaces_[i]->available_bytes <= kPlentyBytes / 4)
       (void)without_room(i, "find room");
   }
 }
@@ -410,41 +277,31 @@ StoreStatus RaidGroup::status() const {
   StoreStatus out;
   out.raid_level = std::to_string(level_);
   out.raid_state = can_serve() ? "optimal" : "failed";
-  // Elements that share a filesystem share its space: each gets its part.
-  std::map<uint64_t, uint64_t> sharers;
   std::lock_guard lock(mutex_);
   std::vector<std::optional<Element::Space>> spaces = spaces_;
   for (size_t i = 0; i < size(); ++i) {
-    if (member(i).takes_writes() && !member(i).element->is_remote()) {
-      if (const auto now = member(i).element->space(); now.ok()) spaces[i] = *now;
-    }
-    if (spaces[i]) ++sharers[spaces[i]->filesystem_id];
-  }
-  uint64_t capacity_min = ~0ULL, available_min = ~0ULL;
-  for (size_t i = 0; i < size(); ++i) {
     const Member& m = member(i);
+    if (m.takes_writes() && !m.element->is_remote()) {
+      if (const auto now = m.element->space(); now.ok()) spaces[i] = *now;
+    }
     const MemberState state = m.state.load();
-    ElementStatus element{m.name.id, m.name.path, m.name.reach, to_string(state), m.used_bytes, 0,
-                          m.repaired_blocks};
     if (state == MemberState::kRebuilding && out.raid_state != "failed") {
       out.raid_state = "rebuilding";
     } else if (state != MemberState::kOk && out.raid_state == "optimal") {
       out.raid_state = "degraded";
     }
+    ElementStatus element{m.name.id, m.name.path, m.name.reach, to_string(state), m.used_bytes};
+    element.repaired_blocks = m.repaired_blocks;
     if (spaces[i]) {
-      const uint64_t sharing = sharers[spaces[i]->filesystem_id];
-      element.capacity_bytes = spaces[i]->capacity_bytes / sharing;
-      if (m.takes_writes()) {
-        capacity_min = std::min(capacity_min, element.capacity_bytes);
-        available_min = std::min(available_min, spaces[i]->available_bytes / sharing);
-      }
+      element.filesystem_id = spaces[i]->filesystem_id;
+      element.capacity_bytes = spaces[i]->capacity_bytes;
+      spaces[i]->available_bytes -= std::min(spaces[i]->available_bytes, kept_back_[i]);
+      if (m.takes_writes()) add_share(*spaces[i], &out.space.filesystems);
     }
     out.elements.push_back(std::move(element));
   }
-  if (capacity_min != ~0ULL) {
-    out.capacity_bytes = capacity_min * layout_.data_columns_max;
-    out.available_bytes = available_min * layout_.data_columns_max;
-  }
+  out.space.data_columns = layout_.data_columns_max;
+  out.available_bytes = sum_space({out.space}).available_bytes;
   return out;
 }
 

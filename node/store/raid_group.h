@@ -64,9 +64,11 @@ class RaidGroup {
   // Takes a member out because of an error; logged once. It is missing when the error says that it
   // is gone (it may come back), else failed.
   void fail(size_t index, const char* doing, int error);
-  // A member gave ENOSPC: when the others have plenty of room and can do without it, it is taken
-  // out and this is a success; else ENOSPC.
+  // A member gave ENOSPC: when somebody else filled it, while the others have plenty of room and can do
+  // without it, it is taken out and this is a success; else ENOSPC.
   Status without_room(size_t index, const char* doing);
+  // So many bytes of the member's free ones are not available (ballast.h).
+  void keep_back(size_t index, uint64_t bytes);
   void set_state(size_t index, MemberState state);
   // Every member that is ok has all segments before this one; a member that goes missing needs to
   // be given only later ones when it returns.
@@ -121,6 +123,7 @@ class RaidGroup {
   bool recover_from_copies(const Stripe& stripe, uint32_t column, uint32_t bad_copy, uint32_t row,
                            uint32_t crc, char* into);
   using IsGood = std::function<bool(size_t block, BytesView bytes)>;
+  bool read_rows(const Stripe& stripe, uint32_t number, uint32_t first_row, size_t count, char* into);
   bool recover_from_parity(const Stripe& stripe, uint32_t column, uint32_t first_row,
                            size_t count, const IsGood& is_good, char* into);
   void check_copies(const Stripe& stripe, std::span<const std::optional<uint32_t>> crcs,
@@ -129,6 +132,7 @@ class RaidGroup {
                      uint64_t members, StripeCheck* out);
   bool mend(size_t index, const Stripe& stripe, uint32_t row, BytesView bytes, StripeCheck* out);
   void repair(size_t index, const Stripe& stripe, uint32_t row, BytesView bytes);
+  bool filled_by_others(size_t index, const Element::Space& space);
 
   const uint8_t level_;
   const RaidLayout layout_;
@@ -138,6 +142,7 @@ class RaidGroup {
   mutable std::mutex mutex_;  // of the members' names, and of:
   std::vector<std::optional<Element::Space>> spaces_;  // as last looked at
   std::vector<uint64_t> rooms_;  // used and available bytes when first looked at
+  std::vector<uint64_t> kept_back_;
 };
 
 }  // namespace pairfs

@@ -153,11 +153,7 @@ class RocksTable final : public RowTable {
   pairfs::Status write(RowBatch& batch) override {
     rocksdb::WriteOptions options;
     options.disableWAL = true;
-    // An earlier failed flush left RocksDB refusing writes.
-    if (needs_resume_) {
-      if (auto status = db_->Resume(); !status.ok()) return failure("resume", status);
-      needs_resume_ = false;
-    }
+    PAIRFS_TRY(resume());
     const auto status = db_->Write(options, &static_cast<RocksBatch&>(batch).batch);
     return status.ok() ? success() : failure("write", status);
   }
@@ -169,6 +165,7 @@ class RocksTable final : public RowTable {
   }
 
   Result<Manifest> flush() override {
+    PAIRFS_TRY(resume());
     rocksdb::FlushOptions options;
     options.allow_write_stall = true;
     if (auto status = db_->Flush(options); !status.ok()) return failure("flush", status);
@@ -195,6 +192,13 @@ class RocksTable final : public RowTable {
   }
 
  private:
+  // An earlier failed flush left RocksDB refusing writes.
+  pairfs::Status resume() {
+    if (!needs_resume_) return success();
+    if (auto status = db_->Resume(); !status.ok()) return failure("resume", status);
+    needs_resume_ = false;
+    return success();
+  }
   Errno failure(const char* doing, const rocksdb::Status& status) {
     needs_resume_ = true;
     log_error("metadata.write_failed", "doing={} error=\"{}\"", doing, status.ToString());

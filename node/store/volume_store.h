@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "common/space.h"
 #include "common/types.h"
 
 namespace pairfs {
@@ -95,6 +96,8 @@ class Maintenance {
   // Checks everything that the store keeps, at the last consistency point, and with `repair` mends
   // what it can. Takes as long as it takes.
   virtual std::vector<StoreFinding> check(bool repair) = 0;
+  // What was bad when the volume was opened; this opening has good copies of its own.
+  virtual std::vector<StoreFinding> opening_findings() { return {}; }
   // The state at the last consistency point, to look at only.
   virtual std::unique_ptr<class VolumeStore> last_state() = 0;
 };
@@ -111,14 +114,18 @@ struct StoreProgress {
 
 struct ElementStatus {
   std::string id, path, reach, state;  // state: ok, missing, failed, rebuilding, stale
-  uint64_t used_bytes = 0, capacity_bytes = 0;
+  uint64_t used_bytes = 0;
+  uint64_t filesystem_id = 0, capacity_bytes = 0;  // of the filesystem that it lies on
   uint64_t repaired_blocks = 0;  // since the volume was opened
 };
 struct StoreStatus {
   std::string raid_level;  // the level in force, as a number: "1"
   std::string raid_state;  // optimal, degraded, rebuilding, failed
   std::vector<ElementStatus> elements;
-  uint64_t used_bytes = 0, capacity_bytes = 0, available_bytes = 0;  // usable bytes, not raw
+  // Usable bytes, not raw. Available is what this volume could have if no other took any;
+  // capacity is both together.
+  uint64_t used_bytes = 0, available_bytes = 0, capacity_bytes = 0;
+  VolumeSpace space;
   std::vector<ElementStatus> spares;
   StoreProgress rebuild, scrub;
 };
