@@ -31,7 +31,7 @@ struct TypeList {};
 using CommandList =
     TypeList<Lookup, GetAttributes, ReadLink, Open, Read, ReadDirectory, Access, StatFs,
              GetXattr, ListXattr, Seek, TestLock, Close, RenewSession, DeclareOpens,
-             Fsync, MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink,
+             Fsync, GiveBack, MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink,
              RemoveDirectory, Rename, Write, SetAttributes, SetXattr, RemoveXattr,
              Allocate, CopyRange, SetLock, CancelLock, OpenSession, CloseSession,
              FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint, ElementsChanged,

@@ -29,7 +29,10 @@ enum Offset : size_t {
   kTraceAt = 80,
   kBulkLengthAt = 88,
   kBulkCrcAt = 92,
-  // 96..127 reserved, zero
+  kLeaseAt = 96,
+  kGrantsAt = 100,
+  kChangedAt = 104,
+  // 120..127 reserved, zero
 };
 
 template <class T>
@@ -67,6 +70,10 @@ std::array<char, kHeaderBytes> MessageHeader::encode(BytesView body) const {
   put<uint64_t>(p + kTraceAt, trace_id);
   put<uint32_t>(p + kBulkLengthAt, bulk_length);
   put<uint32_t>(p + kBulkCrcAt, bulk_crc);
+  put<uint32_t>(p + kLeaseAt, lease_ms);
+  put<uint32_t>(p + kGrantsAt, lease_grants);
+  put<uint64_t>(p + kChangedAt, changed[0]);
+  put<uint64_t>(p + kChangedAt + sizeof(uint64_t), changed[1]);
   put<uint32_t>(p + kCrcAt, crc32c(body, crc32c({out.data(), out.size()})));
   return out;
 }
@@ -119,6 +126,10 @@ std::optional<ParsedHead> parse_head(BytesView frame, HeaderError* error) {
   h.trace_id = get<uint64_t>(p + kTraceAt);
   h.bulk_length = get<uint32_t>(p + kBulkLengthAt);
   h.bulk_crc = get<uint32_t>(p + kBulkCrcAt);
+  h.lease_ms = get<uint32_t>(p + kLeaseAt);
+  h.lease_grants = get<uint32_t>(p + kGrantsAt);
+  h.changed[0] = get<uint64_t>(p + kChangedAt);
+  h.changed[1] = get<uint64_t>(p + kChangedAt + sizeof(uint64_t));
   if (h.slice >= kSliceCount) return fail(HeaderError::kBadBody);
   out.body = body;
   return out;

@@ -29,6 +29,15 @@ enum class ReplyStatus : uint16_t {
   kBadRequest = 4,   // refused as malformed; a programmer's mistake at the sender
 };
 
+// What a reply lets the session hold (docs/protocol.md, leases).
+enum LeaseGrant : uint32_t {
+  kGrantFirst = 1,      // the inode that the command names; of a rename, both directories
+  kGrantEntry = 2,      // the inode that the reply's entry, or each listed one with attributes, names
+  kGrantFirstAcl = 4,   // the former may have an access ACL
+  kGrantEntryAcl = 8,   // one of the latter may
+  kLeaseChangesTold = 16,  // of a mutation: `changed` is complete
+};
+
 struct MessageHeader {
   uint16_t op = 0;
   uint16_t flags = 0;
@@ -45,6 +54,10 @@ struct MessageHeader {
   uint32_t body_length = 0;
   uint32_t bulk_length = 0;
   uint32_t bulk_crc = 0;
+  // Of a reply:
+  uint32_t lease_ms = 0;  // the session's leases on the volume run on for so long; 0: not longer
+  uint32_t lease_grants = 0;  // LeaseGrant
+  uint64_t changed[2] = {};  // inodes that the command changed and does not name; 0: none
 
   // The 128 bytes; the crc in them covers header and body.
   std::array<char, kHeaderBytes> encode(BytesView body) const;

@@ -72,6 +72,23 @@ struct AdminReply {
   void serialize(A& ar) { ar(ok, json); }
 };
 
+// ---- told to clients unasked; may be lost, and is told again --------------------------------
+// An executor wants leases back: each number is answered by one GiveBack. Goes by way of a router to
+// the session in the header, from the volume and epoch in the header.
+struct Recall {
+  static constexpr uint16_t kOp = 230;
+  CappedList<uint64_t, 4096> numbers;
+  CappedList<uint64_t, 4096> inode_ids;  // beside each number; 0: all that an earlier epoch granted
+  template <class A>
+  void serialize(A& ar) { ar(numbers, inode_ids); }
+};
+// A router learned that another executor serves the header's volume since the header's epoch.
+struct EpochNotice {
+  static constexpr uint16_t kOp = 231;
+  template <class A>
+  void serialize(A&) {}
+};
+
 // ---- partner link: raw bodies, see node/pair/link_messages.h ---------------------------------
 inline constexpr uint16_t kLinkOp = 220;
 

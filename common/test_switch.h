@@ -36,7 +36,10 @@
   X(changes_not_copied) X(counter_left_behind) X(replies_left_behind) X(given_and_forgotten)    \
   X(cleared_before_opened) X(old_copy_kept) X(older_move_received) X(part_received_twice)       \
   X(taken_unsynced) X(given_unsynced) X(opened_unsynced) X(opened_when_taken)                   \
-  X(given_and_kept) X(given_unsealed) X(numbers_kept) X(orphans_forgotten) X(diverged_dropped)
+  X(given_and_kept) X(given_unsealed) X(numbers_kept) X(orphans_forgotten) X(diverged_dropped) \
+  X(earlier_leases_forgotten) X(recall_not_waited_for)                                          \
+  X(lease_survives_term) X(lease_survives_epoch) X(late_grant_believed) X(recall_unheeded)      \
+  X(own_change_unnoticed) X(reads_overtake_recalls)
 
 #define PAIRFS_REACHED_POINTS(X)                                                              \
   X(p1_other_life_refused) X(p1_higher_epoch_seen) X(p2_ack_waits) X(p3_read_waits)           \
@@ -51,7 +54,8 @@
   X(stale_slot_dropped) X(transaction_begun) X(transaction_refused_vote)                      \
   X(transaction_given_up) X(transaction_committed) X(transaction_aborted)                     \
   X(transaction_told) X(transaction_forgotten) X(transaction_asked) X(transaction_taken_up)   \
-  X(ring_copied) X(ring_closed) X(ring_recovered)
+  X(ring_copied) X(ring_closed) X(ring_recovered)                                              \
+  X(lease_recalled) X(lease_ran_out) X(answered_from_lease) X(late_grant_ignored)
 
 namespace pairfs::test_switch {
 

@@ -110,6 +110,7 @@ void ClientCore::dispatch(Request& request, Instant now) {
       return;
     case Role::kRenew:
     case Role::kDeclare:
+    case Role::kGiveBack:
       assign(request, kUnslotted);
       transmit(request, now);
       return;
@@ -247,6 +248,7 @@ void ClientCore::transmit(Request& request, Instant now) {
   }
   ++counters_.sent;
   if (request.sends > 0) ++counters_.resent;
+  if (request.sends == 0) request.first_sent = now;
   ++request.sends;
   request.router = *router;
   request.sent_at = now;
@@ -279,6 +281,10 @@ void ClientCore::link_changed(size_t router, bool connected, Instant now) {
     if (request.state == State::kSent && request.router == router) lost.push_back(ticket);
   for (const Ticket ticket : lost)
     if (Request* request = find(ticket)) fire(*request, now);
+  // Executors send their recalls by the way that they heard of this client last.
+  for (auto& [volume, channel] : channels_)
+    if (channel.session_state == VolumeChannel::Session::kOpen && cache_.holds_of(volume))
+      renew(volume, now);
 }
 
 // ---- time ----
@@ -392,7 +398,8 @@ void ClientCore::end(Request& request, Instant now) {
 
 // Tells the caller, and keeps the account of open handles.
 void ClientCore::user_outcome(Request& request, int error, SharedBytes body, SharedBytes bulk,
-                              Instant now) {
+                              Instant now, const MessageHeader* header) {
+  if (settings_.cache) note_outcome(request, header, error, body.view());
   std::optional<uint32_t> close;
   const InodeRef inode = request.inode.value_or(InodeRef{});
   if (request.op == Open::kOp) {

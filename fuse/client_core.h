@@ -1,6 +1,6 @@
 // The protocol of a mount: commands in, messages to routers out, replies in, outcomes out. Owns
 // sessions and slots per volume, retries, the choice of router, the declaration of open inodes to
-// a new executor, and the client's copy of the cluster map.
+// a new executor, the client's copy of the cluster map, and what may be answered under leases.
 //
 // No clock, thread, socket or file: the shell passes events with the time and afterwards takes the
 // effects (take_sends, take_completions) and calls wake() at next_wake(). One thread. The same
@@ -24,7 +24,9 @@
 #include "common/command_slice.h"
 #include "common/commands.h"
 #include "common/header.h"
+#include "common/messages.h"
 #include "fuse/held_locks.h"
+#include "fuse/lease_cache.h"
 #include "fuse/open_table.h"
 #include "fuse/volume_channel.h"
 
@@ -41,6 +43,7 @@ class ClientCore {
     // After this time a request ends with EIO; nullopt: retried for ever. A lock may wait longer
     // for its holder, but not for a silent executor.
     std::optional<Duration> retry_limit;
+    bool cache = true;  // answers under leases
   };
   struct Send {
     size_t router;  // index
@@ -72,9 +75,22 @@ class ClientCore {
     request.mutation = C::kKind != Kind::kRead;
     request.slice = slice_of(command);
     request.bulk = std::move(bulk);
+    if (settings_.cache) request.note = cache_.begin(command);
     note_submitted(command, request);
     if (request.body.empty()) request.body = encode(command);
     return start(std::move(request), now, retry_limit);
+  }
+  // The answer to a read under a lease, if it is known here; else submit() it.
+  template <class C>
+  std::optional<CachedAnswer<C>> answer(const C& command, Instant now) {
+    if constexpr (requires { cache_.answer(command, now); }) {
+      if (!settings_.cache || closing_) return std::nullopt;
+      auto known = cache_.answer(command, now);
+      if (!known) fetch_missing(now);
+      return known;
+    } else {
+      return std::nullopt;
+    }
   }
   // One handle of the inode, which Open or CreateFile gave, is gone; the executor is told when it
   // was the last one.
@@ -115,10 +131,11 @@ class ClientCore {
   const std::optional<ClusterMap>& map() const { return map_; }
   uint64_t map_version() const { return map_version_; }  // 0: not known
   const Counters& counters() const { return counters_; }
+  const LeaseCache& cache() const { return cache_; }
   size_t outstanding() const { return requests_.size(); }
 
  private:
-  enum class Role { kUser, kClose, kOpenSession, kRenew, kDeclare, kCloseSession, kCancel, kMap };
+  enum class Role { kUser, kClose, kOpenSession, kRenew, kDeclare, kCloseSession, kCancel, kMap, kGiveBack };
   enum class State { kQueued, kNoLink, kSent, kPausing };
   struct Request {
     Ticket ticket = 0;
@@ -143,6 +160,8 @@ class ClientCore {
     size_t router = 0;
     unsigned sends = 0;
     Instant sent_at{};
+    Instant first_sent{};
+    LeaseCache::Note note;  // of Role::kUser
     Instant submitted_at{};
     Instant give_up = Instant::max();
     Instant due = Instant::max();    // when fire() is wanted
@@ -172,7 +191,9 @@ class ClientCore {
   bool lock_may_wait_on(Request& request, Instant now);
   void refresh(Instant now);
   void give_up(Request& request, Instant now);
-  void user_outcome(Request& request, int error, SharedBytes body, SharedBytes bulk, Instant now);
+  // `header`: of the reply; nullptr: the outcome is the client's own.
+  void user_outcome(Request& request, int error, SharedBytes body, SharedBytes bulk, Instant now,
+                    const MessageHeader* header = nullptr);
   void end(Request& request, Instant now);
   Request* find(Ticket ticket);
 
@@ -183,6 +204,12 @@ class ClientCore {
   void session_unknown(Request& request, Instant now);
   void session_unknown_elsewhere(Request& request, VolumeId volume, Instant now);
   void learn(const Request& request, Epoch epoch, Instant now);
+  void learn_epoch(VolumeId volume, Epoch epoch, bool told, Instant now);
+  void renew_leases(const Request& request, const MessageHeader& header, Instant now);
+  void pushed(const MessageHeader& header, BytesView body, Instant now);
+  void recalled(const MessageHeader& header, const Recall& recall, Instant now);
+  void note_outcome(const Request& request, const MessageHeader* header, int error, BytesView body);
+  void fetch_missing(Instant now);
 
   // client_sessions.cc
   VolumeChannel& channel_of(const Request& request) { return channels_[request.volume]; }
@@ -218,6 +245,7 @@ class ClientCore {
   std::deque<Ticket> for_link_;
   OpenTable opens_;
   HeldLocks locks_;
+  LeaseCache cache_;
 
   std::vector<bool> connected_;
   size_t current_router_ = 0;

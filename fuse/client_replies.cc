@@ -17,6 +17,8 @@ void ClientCore::message_received(const SharedBytes& head, const SharedBytes& bu
   if (!parsed) return drop();
   const MessageHeader& header = parsed->header;
   if ((header.flags & kFlagReply) == 0) return drop();
+  if (header.op == Recall::kOp || header.op == EpochNotice::kOp)
+    return pushed(header, parsed->body, now);
   const auto it = by_sequence_.find(header.request.sequence);
   if (it == by_sequence_.end()) return drop();  // answered before: a reply to another copy
   Request& request = *find(it->second);
@@ -75,13 +77,21 @@ void ClientCore::learn(const Request& request, Epoch epoch, Instant now) {
     Duration& smoothed = channel.smoothed_round_trip;
     smoothed = smoothed == Duration::zero() ? sample : (7 * smoothed + sample) / 8;
   }
-  if (epoch <= channel.epoch) return;
-  // A new executor does not know what is open here, unless the session is as new; a declaration that
-  // met it names the epoch before.
+  // A declaration that met a new executor names the epoch before.
   const bool told = request.role == Role::kOpenSession;
+  learn_epoch(request.volume, epoch, told, now);
+}
+
+// A new executor does not know what is open here, except by what `told` it so.
+void ClientCore::learn_epoch(VolumeId volume, Epoch epoch, bool told, Instant now) {
+  VolumeChannel& channel = channels_[volume];
+  if (epoch <= channel.epoch) return;
   if (channel.epoch != 0 && !told && !PAIRFS_MUTANT(opens_not_declared))
     channel.declare_wanted = true;
   channel.epoch = epoch;
+  // Nor what is held under leases of the one before.
+  if (!PAIRFS_MUTANT(lease_survives_epoch)) cache_.drop_volume(volume);
+  declare_if_due(volume, now);
 }
 
 void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBytes body,
@@ -100,11 +110,13 @@ void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBy
   // Its slice has moved: the map that the client goes by is old.
   if (header.volume == request.volume || header.volume == VolumeId{}) {
     learn(request, header.epoch, now);
+    if (settings_.cache) renew_leases(request, header, now);
   } else {
     read_map(now);
     // What was meant for a volume, by way of one of its slices, is sent again by another one.
     const bool for_volume = request.role == Role::kOpenSession || request.role == Role::kRenew ||
-                            request.role == Role::kDeclare || request.role == Role::kCloseSession;
+                            request.role == Role::kDeclare || request.role == Role::kCloseSession ||
+                            request.role == Role::kGiveBack;
     if (for_volume) return pause(request, now);
   }
   const VolumeId volume = request.volume;
@@ -117,7 +129,7 @@ void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBy
         return;
       }
       user_outcome(request, error == EAGAIN && request.polling_lock ? EINTR : error,
-                   std::move(body), std::move(bulk), now);
+                   std::move(body), std::move(bulk), now, &header);
       return;
     case Role::kOpenSession:
       if (error != 0) {  // a full or failing volume: the mount goes on asking
@@ -139,6 +151,7 @@ void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBy
     case Role::kClose:
     case Role::kCloseSession:
     case Role::kCancel:
+    case Role::kGiveBack:
     case Role::kMap:
       end(request, now);
       return;
@@ -187,6 +200,7 @@ void ClientCore::session_unknown(Request& request, Instant now) {
     case Role::kClose:
     case Role::kCancel:
     case Role::kCloseSession:
+    case Role::kGiveBack:
     case Role::kMap: break;
   }
   const bool closed = request.role == Role::kCloseSession;

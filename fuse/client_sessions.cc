@@ -42,6 +42,7 @@ void ClientCore::session_opened(VolumeId volume, Instant now) {
   channel.session_state = Session::kOpen;
   channel.heard_from = now;
   channel.next_renew = now + kRenewPeriod;
+  cache_.drop_volume(volume);
   // The new session must say what is open before anything else is opened in it.
   if (channel.had_session) channel.declare_wanted = true;
   declare_if_due(volume, now);
@@ -55,6 +56,7 @@ void ClientCore::session_lost(VolumeId volume, Instant now) {
   ++counters_.sessions_lost;
   channel.had_session = true;
   channel.slot_busy = {};
+  cache_.drop_volume(volume);
   const auto here = [&](InodeRef inode) { return map_->volume_of(inode.slice()) == volume; };
   for (const InodeRef inode : locks_.lose(here)) opens_.lose(inode);
   open_session(volume, now);
@@ -74,7 +76,8 @@ void ClientCore::renew(VolumeId volume, Instant now) {
 
 void ClientCore::session_renewed(VolumeId volume, Instant now) {
   VolumeChannel& channel = channels_[volume];
-  channel.next_renew = now + kRenewPeriod;
+  channel.next_renew = now + (cache_.holds_of(volume) ? lease_renew_period(channel.lease_term)
+                                                     : kRenewPeriod);
   if (channel.session_state != Session::kChecking) return;
   channel.session_state = Session::kOpen;
   channel.heard_from = now;
@@ -199,14 +202,15 @@ Bytes with_slice(BytesView body, Slice slice) {
 bool ClientCore::follow_volume(Request& request, Instant now) {
   const bool opens = request.role == Role::kOpenSession, renews = request.role == Role::kRenew;
   const bool declares = request.role == Role::kDeclare, closes = request.role == Role::kCloseSession;
-  if (!map_ || !(opens || renews || declares || closes)) return true;
+  const bool gives_back = request.role == Role::kGiveBack;
+  if (!map_ || !(opens || renews || declares || closes || gives_back)) return true;
   const VolumeId volume = request.volume;
   const auto slice = slice_of_volume(volume);
   if (!slice) {
     VolumeChannel& channel = channels_[volume];
     if (renews) channel.renewing = false;
     if (declares) channel.declare_sent = false;
-    if (!closes) channel.session_state = Session::kNone;
+    if (!closes && !gives_back) channel.session_state = Session::kNone;
     end(request, now);
     flush(channels_[volume].for_session, now);
     flush(channels_[volume].for_declare, now);
@@ -218,6 +222,7 @@ bool ClientCore::follow_volume(Request& request, Instant now) {
   if (renews) request.body = with_slice<RenewSession>(request.body, *slice);
   if (declares) request.body = with_slice<DeclareOpens>(request.body, *slice);
   if (closes) request.body = with_slice<CloseSession>(request.body, *slice);
+  if (gives_back) request.body = with_slice<GiveBack>(request.body, *slice);
   return true;
 }
 
@@ -244,6 +249,7 @@ void ClientCore::slices_moved(const ClusterMap& before, Instant now) {
       declare_if_due(volume, now);
   }
   for (const VolumeId volume : lost) {
+    cache_.drop_volume(volume);
     const auto found = channels_.find(volume);
     if (found == channels_.end()) continue;
     VolumeChannel& channel = found->second;

@@ -22,6 +22,9 @@ inline constexpr Duration kRenewPeriod = std::chrono::seconds(10);
 // executor's timeout.
 inline constexpr Duration kSessionDoubtful = std::chrono::seconds(30);
 
+// Leases are renewed after this part of their term.
+constexpr Duration lease_renew_period(Duration term) { return 2 * term / 5; }
+
 // Of a mount: slots that may hold a waiting lock. Locks beyond it ask again at this period.
 inline constexpr unsigned kWaitingLocksMax = 24;
 inline constexpr Duration kLockPollPeriod = std::chrono::milliseconds(50);

@@ -30,10 +30,18 @@ class CommandCaller {
   Instant now() const { return now_; }
   ClientCore& core() { return core_; }
 
-  // `done` is called once, from deliver(), unless forget() comes first.
+  // `done` is called once, from deliver(), unless forget() comes first; or, with ticket 0, from within
+  // this call: the answer was known under a lease.
   template <class C>
   Ticket call(const C& command, std::function<void(Outcome<C>)> done, SharedBytes bulk = {},
               std::optional<Duration> retry_limit = std::nullopt) {
+    if (auto known = core_.answer(command, now_)) {
+      Outcome<C> outcome;
+      outcome.error = known->error;
+      outcome.reply = std::move(known->reply);
+      done(std::move(outcome));
+      return 0;
+    }
     const Ticket ticket = core_.submit(command, now_, std::move(bulk), retry_limit);
     callbacks_[ticket] = [this, start = now_,
                           done = std::move(done)](ClientCore::Completion& completion) {

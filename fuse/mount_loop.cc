@@ -54,6 +54,7 @@ ClientCore::Settings core_settings(const MountSettings& settings) {
   out.mount = settings.path;
   out.routers = settings.routers.size();
   out.retry_limit = settings.retry_limit;
+  out.cache = settings.cache;
   return out;
 }
 

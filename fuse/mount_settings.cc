@@ -129,6 +129,7 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
     else if (option == "default_permissions") settings->kernel_permissions = true;
     else if (option == "ro") settings->read_only = true;
     else if (option == "noatime") settings->update_atime = false;
+    else if (option == "nocache") settings->cache = false;
     else if (option == "wait") settings->wait = true;
     else if (option == "nonempty") settings->nonempty = true;
     else if (option == "router=embedded") settings->embedded_router = true;
@@ -142,7 +143,7 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
       }
     } else if (!is_ignored(option)) {
       *why = fmt::format(
-          "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, "
+          "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, nocache, "
           "retry=forever|SECONDS, wait, nonempty, router=embedded|separate, fsname=NAME, [no]suid, [no]dev "
           "and [no]exec",
           option);
@@ -186,7 +187,7 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
                  "stays in the foreground, as daemons under a supervisor do")
       ->type_name("FILE");
   app.add_option("-o", options,
-                 "Options: allow_other, ro, noatime, retry=forever|SECONDS, wait, nonempty,"
+                 "Options: allow_other, ro, noatime, nocache, retry=forever|SECONDS, wait, nonempty,"
                  " router=embedded|separate, fsname=NAME")
       ->type_name("OPTION[,OPTION...]");
   app.add_flag("-f,--foreground", settings.foreground, "Stay in the foreground");

@@ -24,6 +24,7 @@ struct MountSettings {
   bool kernel_permissions = false;   // the kernel checks permissions too (default_permissions)
   bool read_only = false;
   bool update_atime = true;
+  bool cache = true;  // answers what it holds leases on
   bool wait = false;                     // for a router, however long it takes
   bool nonempty = false;                 // the mount point may have entries, which it hides
   std::optional<Duration> retry_limit;   // nullopt: for ever

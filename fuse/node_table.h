@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <unordered_map>
+#include <utility>
 
 #include "common/types.h"
 
@@ -25,6 +26,7 @@ class NodeTable {
   void looked_up(InodeRef inode) {
     if (inode.id == kRootInode.id) return;
     Node& node = nodes_[inode.id];
+    if (node.generation != inode.generation) node.opened_ctime.reset();
     node.generation = inode.generation;  // of a reused id, the newest
     ++node.lookups;
   }
@@ -34,12 +36,20 @@ class NodeTable {
     if (it->second.lookups <= lookups) nodes_.erase(it);
     else it->second.lookups -= lookups;
   }
+  // A file is being opened, and its change time is this. True: the same as when it was opened last, so
+  // that what the kernel has cached of it since is right. No two states of a file share a change time.
+  bool unchanged_since_open(InodeRef inode, const Timestamp& ctime) {
+    const auto it = nodes_.find(inode.id);
+    if (it == nodes_.end() || it->second.generation != inode.generation) return false;
+    return std::exchange(it->second.opened_ctime, ctime) == ctime;
+  }
   size_t size() const { return nodes_.size(); }
 
  private:
   struct Node {
     uint64_t generation = 0;
     uint64_t lookups = 0;
+    std::optional<Timestamp> opened_ctime;
   };
   InodeRef root_ = kRootInode;
   std::unordered_map<uint64_t, Node> nodes_;

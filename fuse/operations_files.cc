@@ -20,9 +20,13 @@ void open_file(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
   command.inode = *inode;
   command.flags = static_cast<uint32_t>(info->flags);
   command.credentials = request->credentials();
-  request->call<Open>(command, [&mount, request, inode, file = *info](Outcome<Open> outcome) {
-    if (outcome.ok()) mount.answer_open(request, *inode, outcome.open_serial, file, nullptr);
-    else request->error(outcome.error);
+  request->call<Open>(command, [&mount, request, inode, file = *info](Outcome<Open> outcome) mutable {
+    if (!outcome.ok()) {
+      request->error(outcome.error);
+      return;
+    }
+    file.keep_cache = mount.nodes.unchanged_since_open(*inode, outcome.reply.attributes.ctime);
+    mount.answer_open(request, *inode, outcome.open_serial, file, nullptr);
   });
 }
 

@@ -30,6 +30,7 @@ struct VolumeChannel {
   Instant heard_from{};      // when the newest answered request of the session was sent
   Instant next_renew{};
   bool renewing = false;
+  Duration lease_term{};
 
   Epoch epoch = 0;  // the newest that a reply named
   bool declare_wanted = false;  // the executor must be told what is open here

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 #include "node/executor/schema.h"
 #include "node/executor/slice_table.h"
 

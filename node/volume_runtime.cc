@@ -5,6 +5,7 @@
 #include "common/codec.h"
 #include "common/ensure.h"
 #include "common/logging.h"
+#include "common/messages.h"
 #include "common/test_switch.h"
 #include "node/log_replay.h"
 #include "node/store/row_table.h"
@@ -14,6 +15,8 @@ namespace {
 constexpr uint64_t kTailMaxBytes = 8 << 20;
 constexpr size_t kHeldMax = 4096;  // requests; beyond these, and these bytes: asked to come again
 constexpr uint64_t kHeldMaxBytes = 64 << 20;
+constexpr size_t kRecallsPerMessage = 4096;
+constexpr size_t kWaysMax = 1 << 16;
 constexpr auto kHousekeeping = std::chrono::milliseconds(200);
 constexpr Duration kReopenMin = std::chrono::milliseconds(500), kReopenMax = std::chrono::seconds(8);
 constexpr auto kTransactionsPeriod = std::chrono::milliseconds(200);
@@ -183,6 +186,7 @@ void VolumeRuntime::do_open(Epoch epoch) {
   executor_config.policy = services_.policy();
   executor_config.transactions = true;
   executor_config.session_timeout = config_.session_timeout;
+  executor_config.lease_term = config_.lease_term;
   const CommandLog* log = log_.get();  // nobody appends while the volume is being opened
   services_.run_on_worker(
       [=, this, open_store = config_.open_store] {
@@ -275,6 +279,7 @@ void VolumeRuntime::do_close() {
   coordinator_.reset();
   coordinator_wake_ = Instant::max();
   slices_wake_ = Instant::max();
+  ways_.clear();
   executor_.reset();
   store_.reset();
   maintaining_ = false;
@@ -449,6 +454,8 @@ void VolumeRuntime::on_request(std::vector<Bytes> envelope, const MessageHeader&
 void VolumeRuntime::execute_request(std::vector<Bytes> envelope, const MessageHeader& header,
                                     SharedBytes body, SharedBytes bulk) {
   begin_serving();
+  if (header.request.session != 0)
+    if (std::vector<Bytes>& way = ways_[header.request.session]; way != envelope) way = envelope;
   // A repeated question whose answer is on its way: answer where it was asked last.
   if (header.request.slot != kUnslotted) {
     for (auto* waiting : {&by_request_, &parked_}) {
@@ -534,6 +541,10 @@ void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput
   pending->body = std::move(executed.reply);
   pending->read = !executed.logged;
   pending->durable = executed.needs_sync;
+  pending->waits_for = std::move(executed.waits_for);
+  pending->header.lease_ms = executed.lease_ms;
+  pending->header.lease_grants = executed.lease_grants;
+  std::copy_n(executed.changed, 2, pending->header.changed);
   if (executed.logged) {
     LogRecord record;
     record.epoch = core_.record_epoch();
@@ -736,7 +747,7 @@ void VolumeRuntime::release_answers() {
   std::deque<std::shared_ptr<Pending>> kept, waiting = std::move(pending_);
   pending_.clear();
   for (auto& pending : waiting) {
-    if (pending->fetching ||
+    if (pending->fetching || waits_for_recalls(*pending) ||
         !core_.may_answer(std::max(pending->gate, elements_gate_), pending->read, pending->durable,
                           now)) {
       kept.push_back(std::move(pending));
@@ -759,12 +770,49 @@ void VolumeRuntime::release_answers() {
   pending_ = std::move(kept);
 }
 
+bool VolumeRuntime::waits_for_recalls(Pending& pending) const {
+  if (pending.waits_for.empty() || executor_ == nullptr) return false;
+  std::erase_if(pending.waits_for,
+                [this](LeaseTable::Number recall) { return !executor_->is_waited_for(recall); });
+  return !pending.waits_for.empty();
+}
+
+// Like answers to nobody's question. One that is lost is sent again.
+void VolumeRuntime::send_recalls() {
+  if (executor_ == nullptr || !core_.may_execute()) return;
+  std::map<SessionId, Recall> by_session;
+  const auto send = [&](SessionId session, Recall& recall) {
+    const auto way = ways_.find(session);
+    if (way == ways_.end()) return;
+    MessageHeader header;
+    header.op = Recall::kOp;
+    header.volume = config_.pair.volume;
+    header.epoch = core_.epoch();
+    header.cluster_id = services_.cluster().cluster_id;
+    header.request.session = session;
+    header.request.slot = kUnslotted;
+    services_.reply(way->second, header, encode(recall), {});
+    recall = {};
+  };
+  for (const LeaseTable::Recall& wanted : executor_->take_recalls(services_.now())) {
+    Recall& recall = by_session[wanted.session];
+    recall.numbers.push_back(wanted.number);
+    recall.inode_ids.push_back(wanted.inode_id);
+    if (recall.numbers.size() == kRecallsPerMessage) send(wanted.session, recall);
+  }
+  for (auto& [session, recall] : by_session)
+    if (!recall.numbers.empty()) send(session, recall);
+  // Sessions that have ended are not heard of any more.
+  if (ways_.size() > kWaysMax) ways_.clear();
+}
+
 void VolumeRuntime::flush() {
   take_ring();
   take_held_requests();
   take_requests_that_waited_for_room();
   note_elements();
   if (finished_point_ != nullptr && core_.may_execute()) std::exchange(finished_point_, nullptr)();
+  send_recalls();
   release_answers();
   const Instant now = services_.now();
   if (now >= reopen_at_) do_open(core_.epoch());

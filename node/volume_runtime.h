@@ -61,6 +61,7 @@ struct VolumeRuntimeConfig {
   Duration replay_max = std::chrono::milliseconds(100);
   Duration sync_max = std::chrono::seconds(10);  // of one sync of the log: then the disk hangs
   Duration session_timeout = ExecutorConfig().session_timeout;
+  Duration lease_term = ExecutorConfig().lease_term;
   // As open_durable_store(), which it is but in the simulator. Worker thread.
   using OpenStore = std::unique_ptr<VolumeStore> (const StoreConfig& config, Epoch epoch,
                                                  BytesView token, std::string* why);
@@ -92,8 +93,9 @@ class VolumeRuntime final : public LogView {
   void flush();
   Instant next_wake() const {
     const Instant upkeep = maintaining_ ? Instant::max() : maintenance_at_;
+    const Instant recalls = executor_ ? executor_->recalls_wake() : Instant::max();
     return std::min({core_.next_wake(), next_housekeeping_, coordinator_wake_, slices_wake_, upkeep,
-                     room_watch_.next_wake(), reopen_at_});
+                     room_watch_.next_wake(), reopen_at_, recalls});
   }
 
   // ---- admin ----
@@ -148,6 +150,7 @@ class VolumeRuntime final : public LogView {
     bool read = false;
     bool durable = false;
     bool fetching = false;  // a worker reads its data
+    std::vector<LeaseTable::Number> waits_for;  // recalls
     Instant executed{};     // when it was computed and, a mutation, in this node's log
     // Instead of a message: called once, with kNotExecutor when the volume is closed first.
     std::function<void(const PeerLinks::Answer&)> done;
@@ -202,6 +205,8 @@ class VolumeRuntime final : public LogView {
   void look_at_reach();
   void compare_reach();
   void release_answers();
+  bool waits_for_recalls(Pending& pending) const;
+  void send_recalls();
   void watch_sync();
   Executed run_command(const CommandInput& input);
   void note_elements();
@@ -236,6 +241,8 @@ class VolumeRuntime final : public LogView {
   std::map<RequestId, std::shared_ptr<Pending>> by_request_;  // mutations on their way
   std::map<RequestId, std::shared_ptr<Pending>> parked_;      // waiting locks and transactions
   std::deque<CommandInput> decided_;  // parked ones whose transaction came to its end
+  // The way by which each session was last heard of: where its recalls go.
+  std::unordered_map<SessionId, std::vector<Bytes>> ways_;
   // Requests that came a moment too early: the volume is being opened, paired or handed over.
   // Held, so that their senders need not ask again; a sender that does is dropped as repeated.
   struct HeldRequest {

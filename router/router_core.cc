@@ -1,5 +1,7 @@
 #include "router/router_core.h"
 
+#include <utility>
+
 #include "common/commands.h"
 #include "common/messages.h"
 
@@ -78,6 +80,7 @@ RouterCore::Decision RouterCore::route(const std::vector<Bytes>& envelope, Decis
   onward.volume = route->volume;
   onward.epoch = route->epoch;
   in_flight_[route->executor].add(envelope, decision.header);
+  clients_.heard(decision.header.request.session, envelope);
   ++counters_.requests_forwarded;
   decision.kind = Decision::Kind::kForward;
   decision.node = route->executor;
@@ -116,9 +119,29 @@ RouterCore::NodeDecision RouterCore::on_node(const std::string& node, BytesView 
   return decision;
 }
 
+// A lost notice costs time only: the client learns it from the executor's next answer.
+void RouterCore::tell_epochs(const RoutingTable& before, std::vector<Refusal>* out) const {
+  for (const Route& route : table_.routes()) {
+    const Epoch known = before.epoch_of(route.volume);
+    if (known == 0 || route.epoch <= known || route.executor.empty()) continue;
+    MessageHeader notice;
+    notice.op = EpochNotice::kOp;
+    notice.flags = kFlagReply;
+    notice.volume = route.volume;
+    notice.epoch = route.epoch;
+    notice.cluster_id = cluster_id_;
+    notice.request.slot = kUnslotted;
+    clients_.for_each([&](SessionId session, const std::vector<Bytes>& envelope) {
+      notice.request.session = session;
+      out->push_back({envelope, make_head(notice, {})});
+    });
+  }
+}
+
 std::vector<RouterCore::Refusal> RouterCore::on_map(RoutingTable table) {
-  table_ = std::move(table);
+  const RoutingTable before = std::exchange(table_, std::move(table));
   std::vector<Refusal> out;
+  tell_epochs(before, &out);
   for (auto& [name, requests] : in_flight_) {
     const std::string& node = name;
     refuse(requests.take_if([this, &node](const MessageHeader& header) {

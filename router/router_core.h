@@ -5,7 +5,9 @@
 // A request of a client goes to the executor of its slice's volume, with volume and epoch filled in;
 // it is refused at once (kBusy) when there is nobody to send it to, since a router never queues. So
 // are those that were sent to a node that is lost or is no longer the executor: whether they were
-// executed cannot be told yet, and their retries will. A reply goes back unchanged.
+// executed cannot be told yet, and their retries will. A reply goes back unchanged. Clients that were
+// heard of lately are told when another executor serves a volume, as what they hold under leases of
+// the one before keeps others waiting until they have said that they gave it up.
 #pragma once
 
 #include <string>
@@ -15,6 +17,7 @@
 
 #include "common/header.h"
 #include "router/in_flight.h"
+#include "router/recent_clients.h"
 #include "router/routing_table.h"
 
 namespace pairfs {
@@ -68,7 +71,7 @@ class RouterCore {
   void on_reply_undeliverable() { ++counters_.undeliverable_replies; }
   void on_malformed(uint64_t count) { counters_.dropped_malformed += count; }
 
-  // A reply that the router makes itself.
+  // A reply that the router makes itself, or a notice to a client.
   struct Refusal {
     std::vector<Bytes> envelope;
     Bytes head;
@@ -85,11 +88,13 @@ class RouterCore {
  private:
   Decision route(const std::vector<Bytes>& envelope, Decision decision);
   void refuse(std::vector<InFlight::Request> requests, std::vector<Refusal>* out);
+  void tell_epochs(const RoutingTable& before, std::vector<Refusal>* out) const;
 
   const uint64_t cluster_id_;
   RoutingTable table_;
   std::unordered_set<std::string> connected_;
   std::unordered_map<std::string, InFlight> in_flight_;  // by node
+  RecentClients clients_;
   RouterCounters counters_;
 };
 

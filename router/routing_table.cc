@@ -39,6 +39,12 @@ RoutingTable::RoutingTable(const ClusterMap& map,
   }
 }
 
+Epoch RoutingTable::epoch_of(VolumeId volume) const {
+  for (const Route& route : routes_)
+    if (route.volume == volume) return route.epoch;
+  return 0;
+}
+
 const Route* RoutingTable::find(Slice slice) const {
   if (slice >= slices_.size() || slices_[slice] == kNowhere) return nullptr;
   return &routes_[slices_[slice]];

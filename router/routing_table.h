@@ -27,6 +27,10 @@ class RoutingTable {
 
   // nullptr: the slice is on no volume, or beyond the last slice.
   const Route* find(Slice slice) const;
+  // One per volume.
+  const std::vector<Route>& routes() const { return routes_; }
+  // 0: not known.
+  Epoch epoch_of(VolumeId volume) const;
   // The nodes of all pairs, in the map's order.
   const std::vector<NodeInfo>& nodes() const { return nodes_; }
 

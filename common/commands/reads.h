@@ -181,5 +181,16 @@ struct Fsync {
   template <class A>
   void serialize(A& ar) { ar(inode); }
 };
+// Answers recalls (messages.h): what they named is not held any more, here nor in the kernel.
+struct GiveBack {
+  static constexpr uint16_t kOp = 17;
+  static constexpr const char* kName = "GiveBack";
+  static constexpr Kind kKind = Kind::kRead;
+  using Reply = Empty;
+  Slice slice = 0;
+  CappedList<uint64_t, 1 << 16> numbers;  // of the recalls
+  template <class A>
+  void serialize(A& ar) { ar(slice, numbers); }
+};
 
 }  // namespace pairfs

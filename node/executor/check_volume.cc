@@ -5,9 +5,9 @@
 #include <map>
 #include <set>
 
-#include "node/executor/acl.h"
+#include "common/acl.h"
 #include "node/executor/inodes.h"
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 #include "node/executor/schema.h"
 #include "node/executor/slice_table.h"
 

@@ -8,11 +8,13 @@
 #pragma once
 
 #include <unordered_map>
+#include <unordered_set>
 
 #include "common/result.h"
 #include "node/executor/executor.h"
 #include "node/executor/handle_table.h"
 #include "node/executor/intent_table.h"
+#include "node/executor/lease_table.h"
 #include "node/executor/lock_table.h"
 #include "node/executor/session_table.h"
 #include "node/executor/slice_table.h"
@@ -42,6 +44,16 @@ struct VolumeState {
   ClusterPolicy policy;
   // Access times to be set by UpdateAtime, which the executor issues itself.
   std::unordered_map<uint64_t, InodeRef> pending_atimes;
+  LeaseTable leases{0, kLeaseTerm};
+  // The inodes that the command under way has looked at.
+  struct Seen {
+    uint64_t inode_id = 0;
+    uint8_t flags = 0;  // Inode::Flag
+  };
+  std::vector<Seen> seen;
+  // Changed by commands that an earlier executor may not have answered yet, as leases that it granted
+  // stood in the way. Of interest as long as such leases may exist.
+  std::unordered_set<uint64_t> changed_before;
   // As of `space_checked`, so that not every command asks the store.
   uint64_t available_bytes = ~0ULL;
   uint64_t log_room_bytes = ~0ULL;  // Executor::set_log_room

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "common/crc32c.h"
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 #include "node/executor/schema.h"
 
 namespace pairfs {

@@ -6,9 +6,10 @@
 #include "common/crc32c.h"
 #include "common/test_switch.h"
 #include "node/executor/inodes.h"
+#include "node/executor/lease_grants.h"
 #include "node/executor/operations/declared.h"
 #include "node/executor/operations/operations.h"
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 #include "node/executor/slice_giver.h"
 
 namespace pairfs {
@@ -21,7 +22,7 @@ concept Resolves = requires(C command) { command.resolved; };
 template <class C>
 inline constexpr bool kNeedsSession =
     std::is_same_v<C, Open> || std::is_same_v<C, Close> || std::is_same_v<C, DeclareOpens> ||
-    std::is_same_v<C, RenewSession>;
+    std::is_same_v<C, RenewSession> || std::is_same_v<C, GiveBack>;
 
 uint32_t crc_of_outcome(int error, BytesView reply) {
   const auto octets = static_cast<uint32_t>(error);
@@ -40,6 +41,7 @@ class VolumeExecutor final : public Executor {
  public:
   VolumeExecutor(const ExecutorConfig& config, VolumeStore& store)
       : config_(config), store_(store), givers_(config, store, state_) {
+    state_.leases = LeaseTable(config.epoch, config.lease_term);
     load();
   }
 
@@ -54,6 +56,7 @@ class VolumeExecutor final : public Executor {
       if (out.status != ReplyStatus::kOutcome || answered_) return;
       Transaction tx(store_);
       Context context{tx, state_, config_, input, false, wall_clock, now, out};
+      state_.seen.clear();
       if constexpr (Resolves<C>) {
         command->resolved = {};
         command->resolved.now = state_.next_time(wall_clock);
@@ -73,6 +76,7 @@ class VolumeExecutor final : public Executor {
         out.status = ReplyStatus::kOutcome;
         Transaction tx(store_);
         Context context{tx, state_, config_, input, true, {}, {}, out};
+        state_.seen.clear();
         perform(context, *command, sequence);
       }
     });
@@ -104,6 +108,13 @@ class VolumeExecutor final : public Executor {
     givers_.fetched(tag, std::move(data), now);
   }
   SliceProgress slice_progress() const override { return givers_.progress(); }
+  std::vector<LeaseTable::Recall> take_recalls(Instant now) override {
+    return state_.leases.take_recalls(now);
+  }
+  Instant recalls_wake() const override { return state_.leases.next_wake(); }
+  bool is_waited_for(LeaseTable::Number recall) const override {
+    return state_.leases.is_waited_for(recall);
+  }
 
  private:
   void load();
@@ -132,7 +143,11 @@ class VolumeExecutor final : public Executor {
     if (!state_.slices.owns(slice_of(command))) return ReplyStatus::kNotExecutor;
     if (state_.slices.is_frozen(slice_of(command))) return ReplyStatus::kBusy;
     Session* session = state_.sessions.find(request.session);
-    if (session != nullptr) session->heard = now;
+    if (session != nullptr) {
+      session->heard = now;
+      if (state_.leases.heard(session->id, now))
+        out.lease_ms = static_cast<uint32_t>(config_.lease_term / std::chrono::milliseconds(1));
+    }
     if constexpr (C::kKind == Kind::kRead) {
       if (kNeedsSession<C> && session == nullptr) return ReplyStatus::kUnknownSession;
       return ReplyStatus::kOutcome;
@@ -168,6 +183,12 @@ class VolumeExecutor final : public Executor {
     answered_ = true;
     out.error = last.error;
     out.reply = last.reply;
+    wait_for_earlier_leases(state_, session.id, out);
+    if (const auto told = session.told_changes.find(request.slot);
+        told != session.told_changes.end() && told->second.sequence == request.sequence) {
+      out.lease_grants = told->second.grants & kLeaseChangesTold;
+      std::copy_n(told->second.changed, 2, out.changed);
+    }
     if constexpr (std::is_same_v<C, Write>) out.needs_sync = command.sync;
     if constexpr (std::is_same_v<C, CreateFile>) {
       if (last.error != 0 || session.counted_creates[request.slot] == request.sequence) return;
@@ -188,11 +209,23 @@ class VolumeExecutor final : public Executor {
     else if (out.error != kCrossVolume)
       out.reply.clear();
     if (out.error >= kNotLogged) return leave(context);
-    if constexpr (C::kKind != Kind::kRead) {
+    if constexpr (std::is_same_v<C, Prepare>) note_promised(context, command, result);
+    if constexpr (C::kKind == Kind::kRead) {
+      note_seen(context);
+      if constexpr (!std::is_same_v<C, GiveBack>) grant_leases(context, command, result);
+    } else {
       if (context.unlogged) return;
       if (!result) context.tx.drop();
       if (result) note_times(context, command);
-      if constexpr (C::kKind == Kind::kMutation) store_reply(context);
+      const bool named = note_changed(context, named_inodes(command, result));
+      if (!context.replaying) note_seen(context);
+      if constexpr (C::kKind == Kind::kMutation) {
+        if (!context.replaying) {
+          grant_leases(context, command, result);
+          if (named) out.lease_grants |= kLeaseChangesTold;
+        }
+        store_reply(context);
+      }
       out.logged = true;
       if (!context.replaying) out.resolved_body = encode(command);
       out.outcome_crc = crc_of_outcome(out.error, out.reply);
@@ -239,6 +272,12 @@ class VolumeExecutor final : public Executor {
     const Executed& out = context.out;
     ReplyRow& row = session->slots[request.slot];
     row = {request.sequence, out.error, out.reply, context.input.slice};
+    if (!context.replaying) {
+      Session::ToldChanges& told = session->told_changes[request.slot];
+      told.sequence = request.sequence;
+      told.grants = out.lease_grants;
+      std::copy_n(out.changed, 2, told.changed);
+    }
     context.tx.put(reply_key(request.session, request.slot), encode_reply_row(row));
   }
 
@@ -297,6 +336,9 @@ void VolumeExecutor::begin_serving(Instant now) {
     session.heard = now;
     session.declared = false;
   }
+  std::vector<SessionId> live;
+  for (const auto& [id, session] : state_.sessions.live()) live.push_back(id);
+  state_.leases.begin(live, now);
   state_.pending_atimes.clear();
   givers_.load();
   update_all_declared(state_);

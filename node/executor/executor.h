@@ -13,6 +13,7 @@
 #include "common/commands.h"
 #include "common/header.h"
 #include "common/types.h"
+#include "node/executor/lease_table.h"
 #include "node/store/volume_store.h"
 
 namespace pairfs {
@@ -47,6 +48,13 @@ struct Executed {
   std::unique_ptr<ReadPlan> read;
   // The answer must wait until the logs are on stable storage (Fsync, O_SYNC writes).
   bool needs_sync = false;
+
+  // ---- leases (lease_table.h) ----
+  // The answer must wait as long as one of these is_waited_for().
+  std::vector<LeaseTable::Number> waits_for;
+  // For the answer's header.
+  uint32_t lease_ms = 0, lease_grants = 0;
+  uint64_t changed[2] = {};
 };
 
 struct ExecutorConfig {
@@ -55,6 +63,7 @@ struct ExecutorConfig {
   ClusterMap map;  // as it is at the start; set_cluster() tells changes
   ClusterPolicy policy;
   Duration session_timeout = std::chrono::seconds(60);
+  Duration lease_term = kLeaseTerm;
   // The shell drives a TransactionCoordinator. Without one nothing is placed on other volumes, and
   // what concerns them is refused with EXDEV.
   bool transactions = false;
@@ -150,6 +159,12 @@ class Executor {
                               Instant now) = 0;
   virtual void slice_fetched(uint64_t tag, Result<SharedBytes> data, Instant now) = 0;
   virtual SliceProgress slice_progress() const = 0;
+
+  // ---- leases ----
+  // Recalls to be sent to their sessions, by whatever way they were last heard of.
+  virtual std::vector<LeaseTable::Recall> take_recalls(Instant now) = 0;
+  virtual Instant recalls_wake() const = 0;
+  virtual bool is_waited_for(LeaseTable::Number recall) const = 0;
 
   struct SessionStatus {
     SessionId id;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 #include "node/executor/schema.h"
 
 namespace pairfs {

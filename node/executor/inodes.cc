@@ -1,7 +1,7 @@
 #include "node/executor/inodes.h"
 
+#include "common/row_codec.h"
 #include "common/test_switch.h"
-#include "node/executor/row_codec.h"
 
 namespace pairfs {
 
@@ -35,6 +35,7 @@ Result<Inode> load_inode(const Context& context, const InodeRef& ref) {
   auto inode = decode_inode(ref.id, *value);
   if (!inode) return Errno{EIO};
   if (inode->generation != ref.generation) return Errno{ESTALE};
+  context.state.seen.push_back({ref.id, inode->flags});
   return std::move(*inode);
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 #include "node/executor/schema.h"
 
 namespace pairfs {

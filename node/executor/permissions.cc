@@ -26,27 +26,8 @@ void store_acl(Context& context, Inode& inode, bool is_default, const Acl& acl) 
 
 Status check_access(const Context& context, const Inode& inode, const Credentials& credentials,
                     uint32_t mask) {
-  if (mask == 0) return success();
-  if (is_root(credentials)) {
-    const bool executable = inode.is_directory() || (inode.mode & 0111) != 0;
-    if ((mask & X_OK) != 0 && !executable) return Errno{EACCES};
-    return success();
-  }
-  if (credentials.uid == inode.uid) {
-    if ((((inode.mode >> 6) & 7) & mask) == mask) return success();
-    return Errno{EACCES};
-  }
-  // Without a group bit (the ACL's mask) the ACL can grant nothing, so it is not even read.
-  if (inode.has(Inode::kAccessAcl) && (inode.mode & 070) != 0) {
-    PAIRFS_ASSIGN(const auto acl, load_acl(context, inode, false));
-    if (acl) {
-      if (acl_allows(*acl, inode.uid, inode.gid, credentials, mask)) return success();
-      return Errno{EACCES};
-    }
-  }
-  const uint32_t bits = in_group(credentials, inode.gid) ? inode.mode >> 3 : inode.mode;
-  if ((bits & 7 & mask) == mask) return success();
-  return Errno{EACCES};
+  return check_subject_access(subject_of(inode), credentials, mask,
+                              [&] { return load_acl(context, inode, false); });
 }
 
 Status check_may_create(const Context& context, const Inode& directory,

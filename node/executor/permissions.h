@@ -1,16 +1,13 @@
-// Who may do what: mode bits, ACLs, owner and sticky rules, as Linux's generic_permission() and
-// fs/attr.c apply them. Root (uid 0) has every capability; nobody else has one. The caller's
-// supplementary groups count.
+// Who may do what: common/access_check.h on the executor's inodes, owner and sticky rules as Linux's
+// fs/attr.c and fs/namei.c apply them.
 #pragma once
 
-#include <unistd.h>
-
-#include "node/executor/acl.h"
+#include "common/access_check.h"
 #include "node/executor/context.h"
 
 namespace pairfs {
 
-inline bool is_root(const Credentials& credentials) { return credentials.uid == 0; }
+inline AccessSubject subject_of(const Inode& inode) { return {inode.mode, inode.uid, inode.gid}; }
 inline bool is_owner(const Inode& inode, const Credentials& credentials) {
   return is_root(credentials) || credentials.uid == inode.uid;
 }

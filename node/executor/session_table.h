@@ -34,6 +34,13 @@ struct Session {
   Instant heard;
   bool declared = true;
   uint64_t declared_sequence = 0;  // of its newest declaration here
+  // By slot: what the last answer told of inodes that changed (MessageHeader::changed).
+  struct ToldChanges {
+    uint64_t sequence = 0;
+    uint32_t grants = 0;
+    uint64_t changed[2] = {};
+  };
+  std::unordered_map<uint32_t, ToldChanges> told_changes;
   // By slot: the CreateFile whose handle this executor counted.
   std::unordered_map<uint32_t, uint64_t> counted_creates;
   uint64_t last_sequence(uint32_t slot) const {

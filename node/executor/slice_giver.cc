@@ -4,8 +4,8 @@
 
 #include "common/codec.h"
 #include "common/ensure.h"
+#include "common/row_codec.h"
 #include "common/test_switch.h"
-#include "node/executor/row_codec.h"
 
 namespace pairfs {
 
@@ -176,6 +176,12 @@ void SliceGivers::copy(Giver& giver, Instant now) {
   const bool few = giver.changed_rows.size() <= kFewRows && giver.changed_tails.empty() &&
                    giver.changed_chunks.size() <= kFewChunks;
   if (!giver.still && (few || giver.rounds >= kRoundsMax)) {
+    // The target knows of no leases.
+    state_.leases.withdraw(giver.slice, now);
+    if (state_.leases.may_be_held(giver.slice)) {
+      giver.wait_until = now + kLookAgain;
+      return;
+    }
     giver.still = true;
     giver.still_since = now;
     state_.slices.freeze(giver.slice);
@@ -305,6 +311,7 @@ void SliceGivers::thaw(Giver& giver) {
   if (!giver.still) return;
   giver.still = false;
   state_.slices.thaw(giver.slice);
+  state_.leases.allow(giver.slice);
   state_.handles.reconsider();
 }
 

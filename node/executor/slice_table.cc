@@ -1,6 +1,6 @@
 #include "node/executor/slice_table.h"
 
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 
 namespace pairfs {
 

@@ -23,6 +23,8 @@ class Transaction {
   // Rows and data as they were before the command.
   const VolumeStore& store() const { return store_; }
 
+  // What was collected so far.
+  const Changes& changes() const { return changes_; }
   // Forgets all that was collected.
   void drop();
   Changes take() { return std::move(changes_); }

@@ -1,6 +1,6 @@
 #include "node/executor/xattr_rows.h"
 
-#include "node/executor/acl.h"
+#include "common/acl.h"
 
 namespace pairfs {
 

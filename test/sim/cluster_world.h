@@ -39,6 +39,7 @@ struct Swarm {
   Duration checkpoint_interval = std::chrono::seconds(2);
   Duration giveback_delay = std::chrono::seconds(2);
   Duration session_timeout = std::chrono::seconds(60);
+  Duration lease_term = std::chrono::seconds(2);
   Duration think_max = std::chrono::milliseconds(150);
   // Clients fsync after every change: both nodes of a pair may lose power at once.
   bool durable_clients = false;

@@ -45,6 +45,7 @@ Swarm::Swarm(Random& random) {
   clock_error = random.one_in(2) ? static_cast<int>(random.between(0, 15)) : 0;
   checkpoint_interval = random.duration(300ms, 6s);
   giveback_delay = random.duration(500ms, 8s);
+  lease_term = random.duration(1s, 3s);
   session_timeout = random.one_in(6) ? 14s : 60s;
   // Losing power at both nodes takes what nobody fsynced: such seeds have clients that fsync.
   durable_clients = power_loss_both != Duration{};

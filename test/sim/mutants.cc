@@ -86,6 +86,14 @@ constexpr Description kMutants[] = {
     PAIRFS_BETWEEN(numbers_kept, "inode numbers go on where they were when a slice comes back"),
     PAIRFS_BETWEEN(orphans_forgotten, "a slice's orphans are not looked after at its target"),
     PAIRFS_DESCRIBE(diverged_dropped, "a history that was answered is dropped without an operator"),
+    PAIRFS_DESCRIBE(earlier_leases_forgotten, "a new executor does not wait for leases of the old one"),
+    PAIRFS_DESCRIBE(recall_not_waited_for, "a change is answered before its leases came back"),
+    PAIRFS_DESCRIBE(reads_overtake_recalls, "a read shows a change whose leases are still out"),
+    PAIRFS_DESCRIBE(lease_survives_term, "a client answers under a lease that has run out"),
+    PAIRFS_DESCRIBE(lease_survives_epoch, "a client keeps the leases of a deposed executor"),
+    PAIRFS_DESCRIBE(late_grant_believed, "a client believes a grant that a recall overtook"),
+    PAIRFS_DESCRIBE(recall_unheeded, "a client gives a lease back and goes on answering"),
+    PAIRFS_DESCRIBE(own_change_unnoticed, "a client's own change leaves its cache as it was"),
 };
 #undef PAIRFS_BETWEEN
 #undef PAIRFS_DESCRIBE

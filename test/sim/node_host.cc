@@ -53,6 +53,7 @@ void NodeHost::start() {
       config.pair.timings.giveback_delay = world_.swarm.giveback_delay;
       config.checkpoint_interval = world_.swarm.checkpoint_interval;
       config.session_timeout = world_.swarm.session_timeout;
+      config.lease_term = world_.swarm.lease_term;
       config.open_store = [this, id = info.id](const StoreConfig&, Epoch epoch, BytesView token,
                                                std::string* why) {
         return world_.open_store(id, epoch, token, why);

@@ -1,5 +1,6 @@
 // Commands on objects that all clients share: files as registers, names that exist or not, a name
-// that is moved between two directories (on different volumes, mostly), a file that grows.
+// that is moved between two directories (on different volumes, mostly), a file that grows, permission
+// bits as registers. Those that clients answer under leases are looked at several times in a row.
 #include <sys/stat.h>
 
 #include "common/codec.h"
@@ -78,11 +79,12 @@ class SharedLane final : public Lane {
     if (stopped_) return;
     if (!shared_.ready) return go_on();
     busy_ = true;
-    switch (sim_.random.between(0, 3)) {
+    switch (sim_.random.between(0, 5)) {
       case 0: return use_register();
       case 1: return use_name();
       case 2: return use_token();
-      default: return append();
+      case 3: return append();
+      default: return use_mode();
     }
   }
 
@@ -182,6 +184,36 @@ class SharedLane final : public Lane {
                        sim_.fail("{}: looking for the token: errno {}", client_.name(), c.error);
                      returned(object, at, c, c.error == 0 ? from + 1 : 2 - from);
                    });
+  }
+
+  void use_mode() {
+    const auto which = static_cast<size_t>(sim_.random.between(0, kRegisters - 1));
+    SharedObject& object = shared_.object(fmt::format("mode {}", which), 0644);
+    const InodeRef inode = shared_.registers[which];
+    if (!sim_.random.one_in(4)) return look_at_mode(object, inode);
+    const uint32_t mode = static_cast<uint32_t>(sim_.random.between(0, 0777));
+    const size_t at = call(object, What::kWrite, mode);
+    client_.submit(SetAttributes{.inode = inode, .valid = SetAttributes::kMode, .mode = mode},
+                   [this, &object, at](const Completion& c) {
+                     if (c.error != 0 && c.error != EIO)
+                       sim_.fail("{}: setting a mode: errno {}", client_.name(), c.error);
+                     returned(object, at, c, 0);
+                   });
+  }
+  void look_at_mode(SharedObject& object, InodeRef inode) {
+    const size_t at = call(object, What::kRead, 0);
+    client_.submit(GetAttributes{inode}, [this, &object, at, inode](const Completion& c) {
+      if (c.error != 0 && c.error != EIO)
+        sim_.fail("{}: looking at a mode: errno {}", client_.name(), c.error);
+      const auto reply = decode<AttributesReply>(c.body.view());
+      const bool again = c.error == 0 && !stopped_ && !sim_.random.one_in(3);
+      if (!again) return returned(object, at, c, reply ? reply->attributes.mode & 0777 : 0);
+      object.history[at].returned = sim_.now();
+      object.history[at].result = reply ? reply->attributes.mode & 0777 : 0;
+      client_.later(sim_.random.duration(1us, 20ms), [this, &object, inode] {
+        look_at_mode(object, inode);
+      });
+    });
   }
 
   void append() {

@@ -24,6 +24,7 @@ void for_each_wire_type(Visitor&& visitor) {
   visitor(std::string("MapReadReply"), std::type_identity<MapReadReply>{});
   visitor(std::string("MapSwap"), std::type_identity<MapSwap>{});
   visitor(std::string("MapSwapReply"), std::type_identity<MapSwapReply>{});
+  visitor(std::string("Recall"), std::type_identity<Recall>{});
   visitor(std::string("NodeStatus"), std::type_identity<NodeStatus>{});
   visitor(std::string("RouterStatus"), std::type_identity<RouterStatus>{});
   visitor(std::string("AdminRequest"), std::type_identity<AdminRequest>{});

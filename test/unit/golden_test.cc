@@ -38,6 +38,10 @@ MessageHeader counted_header() {
   h.trace_id = 0x7071727374757677;
   h.bulk_length = 0x00080910;
   h.bulk_crc = 0x81828384;
+  h.lease_ms = 0x91929394;
+  h.lease_grants = 0x95969798;
+  h.changed[0] = 0xa1a2a3a4a5a6a7a8;
+  h.changed[1] = 0xb1b2b3b4b5b6b7b8;
   return h;
 }
 

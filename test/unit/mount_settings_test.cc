@@ -22,6 +22,9 @@ TEST_CASE("mount options are read, those of fstab ignored, and unknown ones name
   std::string why;
   CHECK(apply_options("noatime,retry=60,_netdev,x-systemd.automount,nosuid", &settings, &why));
   CHECK(!settings.update_atime);
+  CHECK(settings.cache);
+  CHECK(apply_options("nocache", &settings, &why));
+  CHECK(!settings.cache);
   CHECK(settings.retry_limit == std::chrono::seconds(60));
   CHECK(settings.kernel_options == std::vector<std::string>{"nosuid"});
   CHECK(apply_options("retry=forever", &settings, &why));

@@ -201,7 +201,7 @@ TEST_CASE("who waits for a node that is lost or deposed is told at once, and nob
   CHECK(core.on_link("1b", false).empty());
 
   const auto map_with = [](const char* executor) {
-    return RoutingTable(two_pairs(), [=](VolumeId) { return record(executor, 9); });
+    return RoutingTable(two_pairs(), [=](VolumeId) { return record(executor, 3); });
   };
   CHECK(core.on_map(map_with("2a")).empty());
   refusals = core.on_map(map_with("2b"));
@@ -222,4 +222,30 @@ TEST_CASE("requests that are never answered do not add up") {
   const size_t before = requests.size();
   CHECK(requests.take_if([](const MessageHeader&) { return true; }).size() == before);
   CHECK(requests.size() == 0);
+}
+
+TEST_CASE("clients that were heard of lately are told when another executor serves a volume") {
+  RouterCore core = ready_router();
+  core.on_client({"client"}, request(Lookup::kOp, 0));
+  const auto map_with = [](Epoch first, Epoch second) {
+    return RoutingTable(two_pairs(), [=](VolumeId id) {
+      return id.pair == 1 ? record("1b", first) : record("2a", second);
+    });
+  };
+  CHECK(core.on_map(map_with(7, 3)).empty());
+  const auto notices = core.on_map(map_with(8, 3));
+  REQUIRE(notices.size() == 1);
+  CHECK(notices[0].envelope == std::vector<Bytes>{"client"});
+  const MessageHeader notice = header_of(notices[0].head);
+  CHECK(notice.op == EpochNotice::kOp);
+  CHECK(notice.volume == VolumeId{1, 0});
+  CHECK(notice.epoch == 8);
+  CHECK(notice.request.session == 1);
+  CHECK((notice.flags & kFlagReply) != 0);
+  CHECK(core.on_map(map_with(8, 3)).empty());
+}
+
+TEST_CASE("a recall passes like a reply") {
+  RouterCore core = ready_router();
+  CHECK(core.on_node("1b", request(Recall::kOp, 0, kCluster, kFlagReply)).to_client);
 }

@@ -1,17 +1,16 @@
 #include "node/executor/operations/access_time.h"
 
+#include "common/access_check.h"
 #include "node/executor/inodes.h"
 #include "node/executor/operations/operations.h"
 
 namespace pairfs {
 
 namespace {
-constexpr int64_t kDaySeconds = 24 * 60 * 60;
 constexpr size_t kMostPending = 4096;  // more reads than that between two follow-ups go unnoticed
 
 bool is_due(const Inode& inode, Timestamp now) {
-  return inode.atime <= inode.mtime || inode.atime <= inode.ctime ||
-         now.seconds - inode.atime.seconds >= kDaySeconds;
+  return is_access_time_due(inode.atime, inode.mtime, inode.ctime, now);
 }
 }  // namespace
 

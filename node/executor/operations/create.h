@@ -1,7 +1,7 @@
 // What making a node of any type has in common (create.cc, make_directory.cc).
 #pragma once
 
-#include "node/executor/acl.h"
+#include "common/acl.h"
 #include "node/executor/inodes.h"
 
 namespace pairfs {

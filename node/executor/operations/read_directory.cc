@@ -7,7 +7,7 @@
 #include "node/executor/inodes.h"
 #include "node/executor/operations/access_time.h"
 #include "node/executor/operations/operations.h"
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 
 namespace pairfs {
 

@@ -1,4 +1,4 @@
-// OpenSession, CloseSession, ExpireSession, RenewSession.
+// OpenSession, CloseSession, ExpireSession, RenewSession, GiveBack.
 //
 // A session exists from its logged OpenSession to its logged close or expiry; its id is never used
 // again. With it go its reply rows, locks, open handles, and the orphans that only it held. What
@@ -28,6 +28,7 @@ void end_session(Context& context, SessionId id) {
   tx.erase(session_key(id));
   tx.put(expired_key(id), {});
   state.handles.remove_session(id);
+  state.leases.forget(id);
   state.sessions.close(id);
   update_all_declared(state);
 }
@@ -66,5 +67,11 @@ Result<Empty> run(Context& context, ExpireSession& command) {
 }
 
 Result<Empty> run(Context&, RenewSession&) { return Empty{}; }
+
+Result<Empty> run(Context& context, GiveBack& command) {
+  for (const uint64_t number : command.numbers)
+    context.state.leases.given_back(context.input.request.session, number);
+  return Empty{};
+}
 
 }  // namespace pairfs

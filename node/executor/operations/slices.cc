@@ -10,7 +10,7 @@
 #include "common/test_switch.h"
 #include "node/executor/operations/declared.h"
 #include "node/executor/operations/operations.h"
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 
 namespace pairfs {
 

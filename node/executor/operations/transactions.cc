@@ -42,6 +42,8 @@ void store_client_reply(Context& context, const Conclude& command) {
   if (session == nullptr) return;
   ReplyRow& last = session->slots[request.slot];
   if (last.sequence >= request.sequence) return;
+  // The changes of a transaction are told by recalls, to its own client too.
+  session->told_changes[request.slot] = {request.sequence, kLeaseChangesTold, {}};
   last = {request.sequence, static_cast<int32_t>(command.error), command.reply, command.slice};
   context.tx.put(reply_key(request.session, request.slot), encode_reply_row(last));
 }

@@ -13,43 +13,17 @@
 #include "node/executor/inodes.h"
 #include "node/executor/operations/operations.h"
 #include "node/executor/permissions.h"
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 #include "node/executor/xattr_rows.h"
 
 namespace pairfs {
 
 namespace {
-bool is_acl_name(BytesView name) { return name == kAccessAclName || name == kDefaultAclName; }
-
 // May the caller read (R_OK) or change (W_OK) this attribute?
 Status check_xattr(const Context& context, const Inode& inode, BytesView name,
                    const Credentials& who, uint32_t mask) {
-  const bool writes = mask == W_OK;
-  if (is_acl_name(name)) {
-    if (inode.type() == S_IFLNK) return Errno{EOPNOTSUPP};
-    if (writes && !is_owner(inode, who)) return Errno{EPERM};
-    return success();
-  }
-  if (name.starts_with("user.")) {
-    if (!inode.is_regular() && !inode.is_directory()) return Errno{writes ? EPERM : ENODATA};
-    if (writes && inode.is_directory() && (inode.mode & S_ISVTX) != 0 && !is_owner(inode, who))
-      return Errno{EPERM};
-    PAIRFS_TRY(check_access(context, inode, who, mask));
-    if (name.size() == 5) return Errno{EINVAL};
-    return success();
-  }
-  if (name.starts_with("trusted.")) {
-    if (name.size() == 8) return Errno{EINVAL};
-    if (!is_root(who)) return Errno{writes ? EPERM : ENODATA};
-    return success();
-  }
-  if (name.starts_with("security.")) {
-    if (name.size() == 9) return Errno{EINVAL};
-    if (writes && !is_root(who)) return Errno{EPERM};
-    return success();
-  }
-  PAIRFS_TRY(check_access(context, inode, who, mask));
-  return Errno{EOPNOTSUPP};
+  return check_xattr_access(subject_of(inode), name, who, mask,
+                            [&] { return check_access(context, inode, who, mask); });
 }
 
 // False: nothing changes.

@@ -1,4 +1,4 @@
-#include "node/executor/acl.h"
+#include "common/acl.h"
 #include "test/unit/executor/volume_harness.h"
 
 using namespace pairfs;

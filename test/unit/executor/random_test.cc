@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "node/executor/acl.h"
+#include "common/acl.h"
 #include "test/unit/executor/volume_harness.h"
 
 using namespace pairfs;

@@ -119,6 +119,18 @@ class VolumeHarness {
       for (const auto& input : inputs) execute(input);
   }
 
+  // Every session answers its recalls.
+  void answer_recalls() {
+    const auto owned = executor->owned_slices();
+    for (const auto& recall : executor->take_recalls(now)) {
+      if (owned.empty()) continue;
+      GiveBack back;
+      back.slice = owned.front();
+      back.numbers.push_back(recall.number);
+      CHECK(send(back, recall.session).error == 0);
+    }
+  }
+
   void check_sound() {
     for (const auto& problem : check_volume(*store)) CHECK(problem == "");
   }

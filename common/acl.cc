@@ -1,8 +1,8 @@
-#include "node/executor/acl.h"
+#include "common/acl.h"
 
 #include <algorithm>
 
-#include "node/executor/row_codec.h"
+#include "common/row_codec.h"
 
 namespace pairfs {
 
