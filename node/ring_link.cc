@@ -9,6 +9,7 @@
 namespace pairfs {
 namespace {
 constexpr Duration kTryAgain = std::chrono::milliseconds(100);
+constexpr Duration kOpenAgain = std::chrono::seconds(10);  // after a disk was full, say
 
 // Those after `last`.
 SharedBytes records_behind(const SharedBytes& records, Sequence last) {
@@ -63,9 +64,10 @@ void RingLink::serve(const std::optional<RingTerms>& wanted, CommandLog& log, In
   }
   if (!wanted || log.summary().damaged) return;
   if (now < open_at_) return;
-  open_at_ = now + kTryAgain;
   if (auto memory = config_.place->make(config_.volume))
     reader_ = std::make_unique<LogRingReader>(std::move(memory), *wanted, boot());
+  else
+    open_at_ = now + kOpenAgain;
 }
 
 bool RingLink::copy(const RingTerms& terms, const std::vector<BytesView>& records, Instant now) {

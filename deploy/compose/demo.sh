@@ -25,7 +25,7 @@ fail() {
   exit 1
 }
 container() { "${compose[@]}" ps -q "$1" | head -n 1; }
-in_client() { "${compose[@]}" exec -T client "$@"; }
+in_client() { docker exec "$client" "$@"; }
 
 cleanup() {
   [ -z "${DEMO_KEEP:-}" ] || return
@@ -61,21 +61,21 @@ takeover_possible() { pairfs_says status | grep "takeover possible: yes" >/dev/n
 
 # A directory on each volume, so that whatever fails, somebody waits for it.
 make_probed() {
-  local number volume seen=" "
-  probed=""
-  for number in $(seq 64); do
-    in_client mkdir -p "$mount/probes/$number"
-    volume=$(in_client pairfs placement "$mount/probes/$number" --json | sed -n 's/.*"volume": *"\([^"]*\)".*/\1/p')
-    case $seen in *" $volume "*) continue ;; esac
-    seen+="$volume "
-    probed+=" $mount/probes/$number"
-    [ "$(wc -w <<<"$seen")" -lt 4 ] || return 0
-  done
+  probed=$(in_client bash -c '
+    for number in {1..64}; do
+      directory='"$mount"'/probe-$number
+      mkdir "$directory"
+      volume=$(pairfs placement "$directory" --json | sed -n "s/.*\"volume\": *\"\([^\"]*\)\".*/\1/p")
+      [ -z "${seen[${volume/./}]:-}" ] || continue
+      seen[${volume/./}]=yes
+      echo "$directory"
+      [ ${#seen[@]} -lt 4 ] || break
+    done' | tr '\n' ' ')
 }
 start_probe() {
   in_client rm -f /tmp/probe /tmp/probe.stop
   # shellcheck disable=SC2086
-  "${compose[@]}" exec -d client probe.sh /tmp/probe $probed
+  docker exec -d "$client" probe.sh /tmp/probe $probed
   sleep 1
 }
 end_probe() { # what happened
@@ -100,6 +100,7 @@ if [ -z "${DEMO_SKIP_BUILD:-}" ]; then
   "${compose[@]}" build -q || fail "the images could not be built"
 fi
 "${compose[@]}" up -d || fail "the containers could not be started"
+client=$(container client)
 wait_for 180 "the client has mounted" in_client mountpoint -q "$mount"
 wait_for 120 "every pair is whole" takeover_possible
 tell "all is up: $(in_client sh -c "df -h $mount | tail -n 1")"

@@ -300,9 +300,10 @@ void SliceGivers::seal(Giver& giver, Instant now) {
       if (reply.sequence != 0 && !PAIRFS_MUTANT(replies_left_behind))
         take.replies.push_back(
             {id, slot,
-             encode_reply_row(reply.slice == giver.slice
-                                  ? reply
-                                  : ReplyRow{reply.sequence, ReplyRow::kNumberOnly, {}, reply.slice})});
+             encode_reply_row(
+                 reply.slice == giver.slice
+                     ? reply
+                     : ReplyRow{reply.sequence, ReplyRow::kNumberOnly, {}, reply.slice})});
   }
   send(giver, take, now);
 }

@@ -177,7 +177,7 @@ uint64_t CommandLog::bytes() const {
 
 uint64_t CommandLog::room_bytes() const {
   uint64_t room = files_->available_bytes();
-  if (spare_ != nullptr) room += spare_->size_bytes();
+  for (const auto& spare : spares_) room += spare->size_bytes();
   if (!segments_.empty()) room += segments_.back()->size_bytes() - std::min(end_offset_, segments_.back()->size_bytes());
   return room;
 }

@@ -6,11 +6,12 @@
 namespace pairfs::sim {
 
 inline constexpr const char* kFaultNames[] = {
-    "kill",         "kill_both",     "power_loss",    "power_loss_both",   "freeze",
-    "link_cut",     "map_outage",    "map_cut",       "router_kill",       "router_freeze",
-    "client_freeze", "client_cut",   "peer_cut",      "disk_hang",         "sync_error",
-    "wipe",         "rot",           "failed_checkpoint", "planned",       "slice_move", "message_lost",
-    "message_repeated"};
+    "kill",         "kill_both",         "power_loss",    "power_loss_both",
+    "freeze",       "link_cut",          "map_outage",    "map_cut",
+    "router_kill",  "router_freeze",     "client_freeze", "client_cut",
+    "peer_cut",     "disk_hang",         "sync_error",    "wipe",
+    "rot",          "failed_checkpoint", "planned",       "slice_move",
+    "message_lost", "message_repeated"};
 
 class Faults {
  public:

@@ -17,7 +17,8 @@ struct Description {
   Worlds worlds = Worlds::kAll;  // that can catch it
 };
 #define PAIRFS_DESCRIBE(name, breaks) {Mutant::name, #name, breaks}
-#define PAIRFS_BETWEEN(name, breaks) {Mutant::name, #name, breaks, Worlds::kVolumes}
+#define PAIRFS_BETWEEN(name, breaks) \
+  { Mutant::name, #name, breaks, Worlds::kVolumes }
 constexpr Description kMutants[] = {
     PAIRFS_DESCRIBE(ack_before_held, "a change is answered before the partner holds it"),
     PAIRFS_DESCRIBE(read_before_held, "a read shows a change that the partner does not hold"),

@@ -113,7 +113,8 @@ void NodeHost::after_event() {
   for (auto& [id, volume] : volumes_) {
     if (volume->has_executor() &&
         (std::exchange(published_[id], volume->executor()->slices_version()) !=
-             volume->executor()->slices_version() || publish_all))
+             volume->executor()->slices_version() ||
+         publish_all))
       world_.publish_slices(*this, id);
     wake = std::min(wake, volume->next_wake());
     if (volume->core().role() == PairCore::Role::kExecutor)
@@ -187,8 +188,7 @@ void NodeHost::on_cluster() {
 }
 
 void NodeHost::give_slice(VolumeId from, Slice slice, VolumeId to) {
-  if (VolumeRuntime* runtime = volume(from))
-    guarded([&] { runtime->give_slices({{slice, to}}); });
+  if (VolumeRuntime* runtime = volume(from)) guarded([&] { runtime->give_slices({{slice, to}}); });
 }
 
 void NodeHost::swap_record(VolumeId volume, uint64_t expected_version, const VolumeRecord& record,

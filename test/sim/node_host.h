@@ -74,7 +74,7 @@ class NodeHost final : public Process, public NodeServices {
   std::map<VolumeId, std::unique_ptr<LogDisk>> disks_;
   std::map<VolumeId, std::unique_ptr<VolumeRuntime>> volumes_;
   std::map<VolumeId, ClusterWorld::Record> records_;  // its copy of the map
-  std::map<VolumeId, uint64_t> published_;  // versions of the volumes' slices
+  std::map<VolumeId, uint64_t> published_;            // versions of the volumes' slices
   Instant publish_at_{};
   std::map<VolumeId, VolumeRecord> kept_;             // as an earlier life left it on the disk
   std::map<uint64_t, std::function<void(const PeerLinks::Answer&)>> waiting_;

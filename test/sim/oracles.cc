@@ -57,8 +57,8 @@ void check_history(ClusterWorld& world, VolumeId id, const std::vector<LogRecord
 void check_executions(ClusterWorld& world, const std::map<RequestId, int>& times) {
   for (const auto& [request, count] : times)
     if (count > 1)
-      return world.sim.fail("session {:x} slot {} sequence {} was executed {} times", request.session,
-                            request.slot, request.sequence, count);
+      return world.sim.fail("session {:x} slot {} sequence {} was executed {} times",
+                            request.session, request.slot, request.sequence, count);
   for (const auto& [request, what] : world.answered) {
     if (what.error != 0 || times.contains(request) || world.lost.contains(request)) continue;
     return world.sim.fail("session {:x} slot {} sequence {} was answered and is lost",

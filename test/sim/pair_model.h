@@ -42,6 +42,10 @@ class ModelLogView final : public LogView {
 class PairModel {
  public:
   static constexpr int kCommands = 2, kReads = 1;
+  static constexpr const char* kNames[] = {"1a", "1b"};
+  // In steps of kUnit, as time passes here.
+  static constexpr Duration kUnit = std::chrono::milliseconds(100);
+  static PairTimings timings();
 
   // A pair that has just been started for the first time.
   explicit PairModel(int faults);

@@ -125,7 +125,7 @@ void PairWorld::crash(int n, bool power) {
   Node& node = nodes_[static_cast<size_t>(n)];
   if (!node.alive) return;
   node.alive = false;
-  node.kept = node.core->record();
+  if (node.core->record().epoch > 0) node.kept = node.core->record();
   ++node.life;
   node.core.reset();
   node.deferred.clear();

@@ -47,7 +47,8 @@ NodeHost* executor_of(ClusterWorld& world, VolumeId id) {
   return nullptr;
 }
 // As soon as some volume has committed what others do not know of yet, within `limit`.
-void when_decided(ClusterWorld& world, Instant limit, std::function<void(VolumeId coordinator, VolumeId told)> what) {
+void when_decided(ClusterWorld& world, Instant limit,
+                  std::function<void(VolumeId coordinator, VolumeId told)> what) {
   for (const auto& [id, record] : world.records) {
     NodeHost* node = executor_of(world, id);
     if (node == nullptr) continue;
@@ -56,7 +57,8 @@ void when_decided(ClusterWorld& world, Instant limit, std::function<void(VolumeI
     return what(id, open.decided.front().participants.front());
   }
   if (world.sim.now() < limit)
-    after(world, 200us, [&world, limit, what = std::move(what)] { when_decided(world, limit, what); });
+    after(world, 200us,
+          [&world, limit, what = std::move(what)] { when_decided(world, limit, what); });
 }
 void lose_pair(ClusterWorld& world, VolumeId of) {
   NodeHost* node = executor_of(world, of);
@@ -112,8 +114,7 @@ const Scenario kScenarios[] = {
        s.slice_move = 30ms;
      },
      [](ClusterWorld&) {}},
-    {"takeover at both ends of a move",
-     [](Swarm& s) { s.think_max = 20ms; },
+    {"takeover at both ends of a move", [](Swarm& s) { s.think_max = 20ms; },
      [](ClusterWorld& w) {
        for (int i = 0; i < 4; ++i)
          after(w, 500ms + i * 3500ms, [&w] {
@@ -153,8 +154,7 @@ const Scenario kScenarios[] = {
          after(w, 350ms, [&w, &node] { kill(w, node, How::kKill, 1s); });
        });
      }},
-    {"the outcome of a swap is unknown",
-     [](Swarm& s) { s.swap_answer_lost_one_in = 1; },
+    {"the outcome of a swap is unknown", [](Swarm& s) { s.swap_answer_lost_one_in = 1; },
      [](ClusterWorld& w) {
        after(w, 1s, [&w] { kill(w, w.partner_of(*executor(w)), How::kKill, 500ms); });
        after(w, 4s, [&w] {
@@ -162,8 +162,7 @@ const Scenario kScenarios[] = {
        });
        after(w, 7s, [&w] { w.swarm.swap_answer_lost_one_in = 0; });
      }},
-    {"one restart inside a lease",
-     [](Swarm&) {},
+    {"one restart inside a lease", [](Swarm&) {},
      [](ClusterWorld& w) {
        after(w, 1s, [&w] { kill(w, *executor(w), How::kKill, 30ms); });
        after(w, 4s, [&w] {
@@ -189,8 +188,7 @@ const Scenario kScenarios[] = {
        // Answers do not come back for so long that the session expires with requests under way.
        after(w, 1s, [&w] { w.cut_client(0, 20s); });
      }},
-    {"a log disk hangs while heartbeats flow",
-     [](Swarm&) {},
+    {"a log disk hangs while heartbeats flow", [](Swarm&) {},
      [](ClusterWorld& w) {
        after(w, 1s, [&w] { executor(w)->hang_disk(3s); });
        after(w, 6s, [&w] {

@@ -9,11 +9,11 @@
 namespace pairfs::sim {
 namespace {
 
+using std::chrono::milliseconds;
 using test::ClusterHarness;
 using test::VolumeHarness;
-using std::chrono::milliseconds;
 
-constexpr size_t kVolumes = 4;   // the last one is empty
+constexpr size_t kVolumes = 4;      // the last one is empty
 constexpr uint64_t kMessages = 40;  // of a command, at most
 constexpr const char* kFaults[] = {"is taken over", "loses power", "is cut off"};
 constexpr size_t kFaultsOfMessage = 3 * kVolumes + 2;
@@ -91,7 +91,8 @@ class Stage {
       *name = Name(fmt::format("d{}", made_++));
       names.insert(*name);
       const Twin twin = make(MakeDirectory{.name = *name, .mode = 0755}, parent);
-      if (cluster.index_of(twin.cluster.slice()) == volume && twin.cluster.slice() != 0) return twin;
+      if (cluster.index_of(twin.cluster.slice()) == volume && twin.cluster.slice() != 0)
+        return twin;
     }
   }
   void link(const char* name, const Twin& inode, const Twin& parent) {
@@ -125,22 +126,28 @@ struct Command {
 constexpr Twin kRoot{kRootInode, kRootInode};
 
 const Command kCommands[] = {
-    {"mkdir", [](Stage& s) {
+    {"mkdir",
+     [](Stage& s) {
        s.both(MakeDirectory{.parent = kRootInode, .name = s.name_of_new, .mode = 0755},
               MakeDirectory{.parent = kRootInode, .name = s.name_of_new, .mode = 0755});
      }},
-    {"rmdir", [](Stage& s) {
+    {"rmdir",
+     [](Stage& s) {
        s.both(RemoveDirectory{kRootInode, s.name_of_empty, {}, {}},
               RemoveDirectory{kRootInode, s.name_of_empty, {}, {}});
      }},
-    {"rmdir of what is not empty", [](Stage& s) {
+    {"rmdir of what is not empty",
+     [](Stage& s) {
        s.both(RemoveDirectory{kRootInode, s.name_of_home[1], {}, {}},
               RemoveDirectory{kRootInode, s.name_of_home[1], {}, {}});
      }},
-    {"unlink", [](Stage& s) {
-       s.both(Unlink{s.home[0].cluster, Name("l"), {}, {}}, Unlink{s.home[0].single, Name("l"), {}, {}});
+    {"unlink",
+     [](Stage& s) {
+       s.both(Unlink{s.home[0].cluster, Name("l"), {}, {}},
+              Unlink{s.home[0].single, Name("l"), {}, {}});
      }},
-    {"link", [](Stage& s) {
+    {"link",
+     [](Stage& s) {
        s.both(MakeLink{s.file[1].cluster, s.home[2].cluster, Name("l"), {}, {}},
               MakeLink{s.file[1].single, s.home[2].single, Name("l"), {}, {}});
      }},
@@ -150,7 +157,8 @@ const Command kCommands[] = {
      [](Stage& s) { s.rename(s.home[2], Name("f"), s.home[0], Name("l")); }},
     {"rename that may not replace",
      [](Stage& s) { s.rename(s.home[0], Name("f"), s.home[1], Name("f"), RENAME_NOREPLACE); }},
-    {"rename of a directory", [](Stage& s) { s.rename(s.home[0], Name("s"), s.home[1], Name("new")); }},
+    {"rename of a directory",
+     [](Stage& s) { s.rename(s.home[0], Name("s"), s.home[1], Name("new")); }},
     {"rename over an empty directory",
      [](Stage& s) { s.rename(s.home[0], Name("s"), s.home[1], Name("e")); }},
     {"rename below itself",
@@ -201,10 +209,17 @@ void run(const StepFault& what) {
     struck = true;
     const size_t volume = what.fault % kVolumes;
     switch (what.fault / kVolumes) {
-      case 0: cluster.take_over(volume); return true;
-      case 1: cluster.lose_power(volume); return true;
-      case 2: cluster.cut(volume, milliseconds(1500)); return true;
-      default: break;
+      case 0:
+        cluster.take_over(volume);
+        return true;
+      case 1:
+        cluster.lose_power(volume);
+        return true;
+      case 2:
+        cluster.cut(volume, milliseconds(1500));
+        return true;
+      default:
+        break;
     }
     if (what.fault % kVolumes == 0) return false;
     cluster.later(milliseconds(1200), deliver);
@@ -232,10 +247,13 @@ void run_step_fault(size_t number) { run(step_fault(number)); }
 
 std::string describe_step_fault(size_t number) {
   const StepFault what = step_fault(number);
-  const std::string when = fmt::format("{}, at message {}", kCommands[what.command].name, what.message);
+  const std::string when =
+      fmt::format("{}, at message {}", kCommands[what.command].name, what.message);
   if (what.fault / kVolumes < 3)
-    return fmt::format("{}: volume {}.0 {}", when, what.fault % kVolumes + 1, kFaults[what.fault / kVolumes]);
-  return fmt::format("{}: it {}", when, what.fault % kVolumes == 0 ? "is lost" : "comes again later");
+    return fmt::format("{}: volume {}.0 {}", when, what.fault % kVolumes + 1,
+                       kFaults[what.fault / kVolumes]);
+  return fmt::format("{}: it {}", when,
+                     what.fault % kVolumes == 0 ? "is lost" : "comes again later");
 }
 
 }  // namespace pairfs::sim

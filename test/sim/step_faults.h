@@ -1,7 +1,7 @@
 // Every command that concerns several volumes, and the moves of a slice, with one fault before each
-// message that they send: a volume is taken over, loses power or is cut off, the message is lost, or
-// comes once more much later. Afterwards the answer and the tree are those of a single volume, and
-// nothing is left behind.
+// message that they send: a volume is taken over, loses power or is cut off, the message is lost,
+// or comes once more much later. Afterwards the answer and the tree are those of a single volume,
+// and nothing is left behind.
 #pragma once
 
 #include <cstdint>

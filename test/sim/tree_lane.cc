@@ -99,7 +99,7 @@ class TreeLane final : public Lane {
           return sim_.fail("{}: {}{}{}", client_.name(), top_, now,
                            before_known_ ? "; before the last change: " + before : "");
         drop_handles();
-        for (const auto& [id, inode] : before_.inodes()) before_.at(id).handles = 0;
+        before_.drop_all_handles();
         tree_ = before.empty() ? before_ : *seen;
       }
       before_known_ = false;

@@ -109,6 +109,16 @@ void TreeModel::drop_handle(int inode) {
   forget_if_gone(inode);
 }
 
+void TreeModel::drop_all_handles() {
+  std::vector<int> open;
+  for (const auto& [id, inode] : inodes_)
+    if (inode.handles > 0) open.push_back(id);
+  for (const int id : open) {
+    at(id).handles = 0;
+    forget_if_gone(id);
+  }
+}
+
 std::vector<std::string> TreeModel::lines() const {
   std::vector<std::string> out;
   for (const auto& [id, inode] : inodes_)

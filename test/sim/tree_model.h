@@ -46,6 +46,7 @@ class TreeModel {
   void write(int inode, uint64_t offset, const Bytes& data);
   void truncate(int inode, uint64_t size) { at(inode).content.resize(size, '\0'); }
   void drop_handle(int inode);
+  void drop_all_handles();
 
   bool is_above(int directory, int below) const;
   // Empty when both look the same from their roots; else where they differ. Takes over `seen`'s

@@ -18,15 +18,16 @@ void checks_throw() {
   static doctest::Context context;
   context.setAsDefaultForAssertsOutOfTestCases();
   context.setAssertHandler([](const doctest::AssertData& data) {
-    throw CheckFailed{fmt::format("{}:{}: {} ({})", std::string(data.m_file).substr(std::string(data.m_file).rfind('/') + 1),
-                                  data.m_line, data.m_expr, data.m_decomp.c_str())};
+    throw CheckFailed{fmt::format(
+        "{}:{}: {} ({})", std::string(data.m_file).substr(std::string(data.m_file).rfind('/') + 1),
+        data.m_line, data.m_expr, data.m_decomp.c_str())};
   });
 }
 
 namespace {
 constexpr uint64_t kSteps = 5000;
 constexpr uint64_t kStepFaultsOfSeed = 70;  // 300 seeds run all
-constexpr uint64_t kStepsMax = 600'000;  // until everything is answered
+constexpr uint64_t kStepsMax = 600'000;     // until everything is answered
 
 void check_nothing_left(ClusterHarness& cluster) {
   for (size_t i = 0; i < cluster.volumes(); ++i) {
@@ -70,7 +71,9 @@ void VolumesWorld::take_steps() {
 
 void VolumesWorld::work() {
   Random random(seed_);
-  const auto rate = [&](uint64_t often) { return random.one_in(2) ? 0 : often * random.between(1, 4); };
+  const auto rate = [&](uint64_t often) {
+    return random.one_in(2) ? 0 : often * random.between(1, 4);
+  };
   const int clients = random.one_in(2) ? 1 : 3;
   const uint64_t moves = random.one_in(5) ? 0 : random.between(60, 400);
   const uint64_t takeovers = rate(400), losses = rate(500), cuts = rate(700);
@@ -81,7 +84,8 @@ void VolumesWorld::work() {
   VolumeHarness single;
   std::vector<std::unique_ptr<RandomTree>> trees;
   for (int c = 0; c < clients; ++c) {
-    trees.push_back(std::make_unique<RandomTree>(cluster, ClusterHarness::kFirstClient + static_cast<uint64_t>(c)));
+    trees.push_back(std::make_unique<RandomTree>(
+        cluster, ClusterHarness::kFirstClient + static_cast<uint64_t>(c)));
     trees.back()->named_only = true;
   }
   const auto any_volume = [&] { return random.between(0, cluster.volumes() - 1); };
@@ -98,7 +102,8 @@ void VolumesWorld::work() {
     }
     if (random.one_in(cuts)) {
       ++counts_["volumes.cut"];
-      cluster.cut(any_volume(), random.duration(std::chrono::milliseconds(1), std::chrono::seconds(2)));
+      cluster.cut(any_volume(),
+                  random.duration(std::chrono::milliseconds(1), std::chrono::seconds(2)));
     }
     if (random.one_in(moves)) {
       const auto& known = tree.known;
@@ -114,7 +119,8 @@ void VolumesWorld::work() {
       cluster.step();
     }
   cluster.set_faults(test::kCalm);
-  for (int i = 0; i < 200 && cluster.moving() > 0; ++i) cluster.run_for(std::chrono::milliseconds(500));
+  for (int i = 0; i < 200 && cluster.moving() > 0; ++i)
+    cluster.run_for(std::chrono::milliseconds(500));
   CHECK(cluster.moving() == 0);
   for (Slice slice = 0; slice < 1200; ++slice) CHECK(cluster.owners(slice) == 1);
   test::settle(cluster);

@@ -1,8 +1,8 @@
 // Volumes without their pairs: executors and transaction coordinators of three volumes and an empty
 // one, with their logs and a network (test/unit/executor/cluster_harness.h). Clients work on a few
-// names while slices move, executors are taken over, volumes lose power or are cut off, all from one
-// seed. Every other seed takes some of the faults at each step (step_faults.h) instead. Quick, so that
-// it sees many orders of what happens between volumes. Checks:
+// names while slices move, executors are taken over, volumes lose power or are cut off, all from
+// one seed. Every other seed takes some of the faults at each step (step_faults.h) instead. Quick,
+// so that it sees many orders of what happens between volumes. Checks:
 //   - a single client gets the answers that one volume would give;
 //   - every command is answered, every move ends, every slice has one owner;
 //   - when all is settled the tree is sound and no lock, intent, decision or orphan is left;

@@ -175,10 +175,15 @@ TEST_CASE("after a change of the map commands go to the new executor, and those 
   REQUIRE(Cluster::next_at(cluster.a).has_value());
   const Instant start = boot_now();
   cluster.set_executor({1, 0}, 1, "1b");
-  const auto told = cluster.reply();
+  auto told = cluster.reply(), noticed = cluster.reply();
   REQUIRE(told.has_value());
+  REQUIRE(noticed.has_value());
+  if (told->op == EpochNotice::kOp) std::swap(told, noticed);
   CHECK(told->status == ReplyStatus::kBusy);
   CHECK(told->request.sequence == 1);
+  CHECK(noticed->op == EpochNotice::kOp);
+  CHECK(noticed->volume == VolumeId{1, 0});
+  CHECK(noticed->epoch == 2);
   CHECK(boot_now() - start < 200ms);
   REQUIRE(cluster.send(0, 1));
   const auto retried = Cluster::next_at(cluster.b);

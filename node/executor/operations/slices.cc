@@ -170,9 +170,9 @@ Result<Empty> run(Context& context, GiveSlice& command) {
     return Empty{};
   }
   if (row->state != SliceStateRow::kOwned) return Errno{kNotLogged + ESTALE};
-  if (!context.replaying &&
-      ((!state.slices.is_sealed_for(command.moving, command.move) && !PAIRFS_MUTANT(given_unsealed)) ||
-       state.intents.touches(command.moving)))
+  if (!context.replaying && ((!state.slices.is_sealed_for(command.moving, command.move) &&
+                              !PAIRFS_MUTANT(given_unsealed)) ||
+                             state.intents.touches(command.moving)))
     return Errno{kNotLogged + EBUSY};
   SliceStateRow given{.state = SliceStateRow::kGiven, .move = command.move, .other = command.to};
   if (PAIRFS_MUTANT(given_and_kept)) given.state = SliceStateRow::kOwned;
@@ -207,7 +207,8 @@ Result<Empty> run(Context& context, OpenSlice& command) {
   for (auto& [id, session] : state.sessions.live()) session.declared = false;
   update_all_declared(state);
   store.scan(orphans, after_prefix(orphans), [&](BytesView key, BytesView) {
-    if (!PAIRFS_MUTANT(orphans_forgotten)) state.handles.add_orphan(read_big_endian<uint64_t>(key, 1));
+    if (!PAIRFS_MUTANT(orphans_forgotten))
+      state.handles.add_orphan(read_big_endian<uint64_t>(key, 1));
     return true;
   });
   return Empty{};

@@ -173,7 +173,8 @@ TEST_CASE("a directory does not move below itself by way of another volume") {
     c = directory(a, std::string(name_of_c));
   }
   CHECK(cluster.send_and_wait(Rename{a, name_of_c, b, Name("c"), 0, {}, {}}).error == 0);
-  CHECK(cluster.send_and_wait(Rename{kRootInode, name_of_a, c, Name("x"), 0, {}, {}}).error == EINVAL);
+  CHECK(cluster.send_and_wait(Rename{kRootInode, name_of_a, c, Name("x"), 0, {}, {}}).error ==
+        EINVAL);
   settle(cluster);
   check_graph(cluster);
 }

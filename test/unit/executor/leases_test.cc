@@ -21,6 +21,12 @@ struct Volume : VolumeHarness {
     const uint32_t slot = C::kKind == Kind::kRead ? kUnslotted : 5;
     return execute(input_of(command, {session, slot, ++request_number}, bulk));
   }
+  InodeRef make_as(SessionId session, const char* name) {
+    const Executed made = ask(MakeNode{.parent = kRootInode, .name = Name(name), .mode = S_IFREG}, session);
+    const auto reply = decode<EntryReply>(made.reply);
+    REQUIRE(reply);
+    return reply->attributes.inode;
+  }
   bool waits(const Executed& executed) const {
     for (const auto number : executed.waits_for)
       if (executor->is_waited_for(number)) return true;
@@ -123,8 +129,8 @@ TEST_CASE("a repeated change tells the same again, and a new executor tells that
 
 TEST_CASE("who reads a change waits with it, and who asks for something else does not") {
   Volume v;
-  const InodeRef file = v.make_file("f");
-  const InodeRef other = v.make_file("g");
+  const InodeRef file = v.make_as(kB, "f");  // so that nobody but A holds it besides who changes it
+  const InodeRef other = v.make_as(kB, "g");
   v.ask(GetAttributes{file}, kA);
   v.ask(Write{.inode = file}, kB, "x");
   CHECK(v.waits(v.ask(GetAttributes{file}, kC)));

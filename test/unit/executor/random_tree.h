@@ -51,7 +51,8 @@ class RandomTree {
   // Sends one random command to the cluster, and to `single` when it is not nullptr.
   void step(VolumeHarness* single) {
     const uint64_t kind = below(10);
-    const Pair parent = any(named_only ? single : nullptr), other = any(named_only ? single : nullptr);
+    const Pair parent = any(named_only ? single : nullptr),
+               other = any(named_only ? single : nullptr);
     const Name name = random_name(), new_name = random_name();
     if (kind < 3) {
       MakeDirectory command{.parent = parent.cluster, .name = name, .mode = 0777};

@@ -85,8 +85,8 @@ TEST_CASE("a slice moves with its files, attributes, locks, orphans and answers"
   check_graph(cluster);
 }
 
-// Slot numbers go with every slice, also those of commands on other slices: a late copy of a request
-// must not be executed where its slice comes back to.
+// Slot numbers go with every slice, also those of commands on other slices: a late copy of a
+// request must not be executed where its slice comes back to.
 TEST_CASE("a late copy of a request is not executed where its slice has come back to") {
   ClusterHarness cluster(2, 1, 1, kCalm, 1);
   const SessionId me = ClusterHarness::kFirstClient;
@@ -135,10 +135,12 @@ TEST_CASE("what an earlier attempt of a move sent does not give the slice") {
           *give = *decode<GiveSlice>(out.input.body.view());
           return;
         }
-        const uint32_t parts =
-            out.input.op == ReceiveSlice::kOp ? decode<ReceiveSlice>(out.input.body.view())->part + 1 : 0;
+        const uint32_t parts = out.input.op == ReceiveSlice::kOp
+                                   ? decode<ReceiveSlice>(out.input.body.view())->part + 1
+                                   : 0;
         executor.slice_answered(out.tag, ReplyStatus::kOutcome, 0,
-                                parts == 0 ? encode(Empty{}) : encode(CountReply{.count = parts}), now);
+                                parts == 0 ? encode(Empty{}) : encode(CountReply{.count = parts}),
+                                now);
       }
     }
     FAIL("the move does not come to its end");
