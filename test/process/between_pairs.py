@@ -136,7 +136,8 @@ with Cluster(pairs=2) as cluster:
     other = cluster.top / "other"
     other.mkdir()
     cluster.others.append(other)
-    fine(pairfs("mount", cluster.dir, other))
+    routers = ",".join(r["endpoint"] for r in cluster.status()[1]["routers"])
+    fine(pairfs("mount", routers, other))
     for i in range(HOMES):
         (cluster.mount / f"h{i}" / "x").mkdir(parents=True)
         pair = json.loads(fine(pairfs("placement", cluster.mount / f"h{i}" / "x", "--json")))["pair"]
