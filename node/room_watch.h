@@ -34,7 +34,7 @@ class RoomWatch {
   void maintenance_began() { advance(Step::kMaintenance, Step::kMaintenanceRuns); }
   // `more_bytes`: what the cleaner can still make available.
   void maintenance_ended(uint64_t more_bytes);
-  void point_failed() { waiting_ = false; }
+  void point_failed() { if (step_ == Step::kPointRuns) waiting_ = false; }
 
  private:
   enum class Step { kPoint, kPointRuns, kConfirm, kMaintenance, kMaintenanceRuns };

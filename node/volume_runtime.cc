@@ -902,7 +902,8 @@ void VolumeRuntime::finish_checkpoint(const std::shared_ptr<Checkpoint>& checkpo
     PAIRFS_REACHED(checkpoint_failed);
     log_error("checkpoint.failed", "volume={} errno={}", to_string(config_.pair.volume),
               token->error());
-    bytes_since_checkpoint_ = std::max<uint64_t>(bytes_since_checkpoint_, 1);  // try again
+    bytes_since_checkpoint_ = std::max<uint64_t>(bytes_since_checkpoint_, 1);  // try again, soon
+    freed_ = true;
     room_watch_.point_failed();
     return;
   }

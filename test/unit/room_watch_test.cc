@@ -61,6 +61,9 @@ TEST_CASE("The wait goes on while the cleaner makes room, and has an end") {
   CHECK(watch.waits(now));
   CHECK(watch.next_wake() > now);
   CHECK_FALSE(watch.waits(watch.next_wake()));
+  watch.point_failed();  // one that began before
+  CHECK(watch.waits(now));
+  watch.point_began();
   watch.point_failed();
   CHECK_FALSE(watch.waits(now));
 }
