@@ -26,7 +26,7 @@ with Cluster() as cluster:
         (disk.path / "state").chmod(0o700)
         cluster.up()
         with Load(cluster.mount, pause_s=0.005) as load:
-            for fault, cure in (("fail_syncs 1", "fail_syncs 0"),) * 2:
+            for fault, cure in (("fail_syncs 1", "fail_syncs 0"),):
                 wait_until(cluster.healthy, "the pair is whole", timeout=60)
                 before = cluster.pid("1a")
                 disk.tell(fault)
