@@ -111,7 +111,6 @@ with Cluster() as cluster:
 
     # A cluster that exists.
     cluster.up("--transport", "tcp")
-    refuses("up", "--dir", var, "--pairs", 3, saying=["has 1 pairs", "--pairs 3", "not finished"])
     refuses("up", "--dir", var, "--routers", 5, saying=["has 2 routers"])
     refuses("up", "--dir", var, "--elements", 3, saying=["has 4 elements"])
     refuses("up", "--dir", var, "--raid", 1, "--elements", 4, saying=["RAID level 5", "--raid 1"])

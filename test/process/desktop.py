@@ -145,7 +145,7 @@ def dead_mount_is_repaired(cluster, routers):
 def servers_are_gone(cluster, routers):
     patient, limited = point(cluster, "patient"), point(cluster, "limited")
     stuck = point(cluster, "stuck")
-    for path, options in ((patient, "retry=forever"), (limited, "retry=2"), (stuck, "wait")):
+    for path, options in ((patient, "retry=forever,nocache"), (limited, "retry=2,nocache"), (stuck, "wait")):
         run("pairfs", "mount", routers, path, "-o", options)
         os.listdir(path)
     held = open(limited / "held", "w")
@@ -170,7 +170,7 @@ def servers_are_gone(cluster, routers):
     doomed = in_child(lambda: os.stat(patient / "never seen"))
     space = in_child(lambda: os._exit(error_of(lambda: os.statvfs(patient))[0]))
     waits = subprocess.Popen(["cat", patient / "file"], stdout=subprocess.DEVNULL)
-    aborted = in_child(lambda: os._exit(error_of(lambda: os.stat(stuck / "file"))[0]))
+    aborted = in_child(lambda: os._exit(error_of(lambda: os.mkdir(stuck / "new"))[0]))
     time.sleep(0.3)
     os.kill(doomed, signal.SIGKILL)
     begin = time.monotonic()

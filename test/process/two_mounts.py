@@ -142,7 +142,7 @@ with Cluster() as cluster:
 
     worker = threading.Thread(target=keep_changing)
     worker.start()
-    executor = cluster.volumes()[0]["executor"]
+    executor = cluster.volumes()["1.0"]["executor"]
     cluster.kill(executor)
     begin = time.monotonic()
     (one / "after the kill").write_text("x")
