@@ -25,7 +25,7 @@ struct Twin {  // the same inode in the cluster and on the single volume
 // A small tree over three volumes, and the same on one.
 class Stage {
  public:
-  Stage() : cluster(3, 1, 1, test::kCalm, 1) {
+  Stage() : cluster(3, 2, 1, test::kCalm, 1) {
     for (size_t v = 0; v < 3; ++v) {
       home[v] = directory_on(v, {kRootInode, kRootInode}, &name_of_home[v]);
       file[v] = make(MakeNode{.name = Name("f"), .mode = S_IFREG | 0644}, home[v]);
@@ -56,6 +56,31 @@ class Stage {
               uint32_t flags = 0) {
     both(Rename{from.cluster, name, to.cluster, new_name, flags, {}, {}},
          Rename{from.single, name, to.single, new_name, flags, {}, {}});
+  }
+  // Two clients rename at the same time, and only one of them can: the other gets `refusal`.
+  struct Move {
+    Twin from;
+    Name name;
+    Twin to;
+    Name new_name;
+  };
+  void race(const Move& one, const Move& other, int refusal) {
+    auto done = std::make_shared<int>(0);
+    const auto send = [&](SessionId session, const Move& m) {
+      cluster.send(
+          session, Rename{m.from.cluster, m.name, m.to.cluster, m.new_name, 0, {}, {}},
+          [this, m, refusal, done](int error, const Bytes&) {
+            if (error == 0) {
+              CHECK(single.send(Rename{m.from.single, m.name, m.to.single, m.new_name, 0, {}, {}})
+                        .error == 0);
+            } else {
+              CHECK(error == refusal);
+            }
+            answered = ++*done == 2;
+          });
+    };
+    send(ClusterHarness::kFirstClient, one);
+    send(ClusterHarness::kFirstClient + 1, other);
   }
   void make_file(const Twin& parent, const Name& name) {
     both(MakeNode{.parent = parent.cluster, .name = name, .mode = S_IFREG | 0644},
@@ -167,6 +192,11 @@ const Command kCommands[] = {
      [](Stage& s) { s.rename(s.home[0], Name("f"), s.home[1], Name("f"), RENAME_EXCHANGE); }},
     {"exchange of directories",
      [](Stage& s) { s.rename(s.home[0], Name("s"), s.home[1], Name("e"), RENAME_EXCHANGE); }},
+    {"two renames that would close a circle",
+     [](Stage& s) {
+       s.race({s.home[0], Name("s"), s.below[1], Name("new")},
+              {s.home[1], Name("s"), s.below[0], Name("new")}, EINVAL);
+     }},
     {"move of a slice",
      [](Stage& s) {
        s.cluster.give(s.home[0].cluster.slice(), 3);
