@@ -222,6 +222,16 @@ Json sessions_json(const Picture& picture) {
   return sessions;
 }
 
+// What keeps a node from joining, by its own words; "" when nothing does.
+std::string trouble_of(const Picture& picture, const std::string& node) {
+  const auto told = picture.nodes.find(node);
+  if (told == picture.nodes.end() || !told->second.contains("volumes")) return "";
+  for (const auto& volume : told->second["volumes"])
+    if (const std::string trouble = volume.value("trouble", ""); !trouble.empty())
+      return fmt::format("volume {}: {}", volume.value("id", ""), trouble);
+  return "";
+}
+
 // Why a node could not be lost now, "" when each could.
 std::string takeover_obstacle(const Picture& picture, const Json& report) {
   if (!picture.map_live) return "no router answers";
@@ -231,10 +241,13 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
       });
   if (!store_reached) return "the map store does not answer";
   for (const Json& pair : report["pairs"]) {
-    for (const Json& node : pair["nodes"])
-      if (node["state"] != "up")
-        return fmt::format("node {} is {}", node["name"].get<std::string>(),
-                           node["state"].get<std::string>());
+    for (const Json& node : pair["nodes"]) {
+      const std::string name = node["name"];
+      if (node["state"] == "up") continue;
+      const std::string trouble = trouble_of(picture, name);
+      return fmt::format("node {} is {}{}{}", name, node["state"].get<std::string>(),
+                         trouble.empty() ? "" : ": ", trouble);
+    }
     for (const Json& volume : pair["volumes"]) {
       const std::string id = volume["id"];
       if (volume["epoch"] == 0) return fmt::format("volume {} was never opened", id);

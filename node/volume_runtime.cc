@@ -148,6 +148,8 @@ void VolumeRuntime::perform(PairEffects effects) {
           } else if constexpr (std::is_same_v<E, pair_effect::Role>) {
             services_.note_event(config_.pair.volume, core_.epoch(), e.text,
                                  services_.wall_clock());
+          } else if constexpr (std::is_same_v<E, pair_effect::KeepApart>) {
+            log_->keep_apart(e.on);
           } else if constexpr (std::is_same_v<E, pair_effect::GiveUp>) {
             services_.fail_stop(cannot_open_);
           }

@@ -139,6 +139,7 @@ class VolumeRuntime final : public LogView {
   uint64_t record_bytes(Sequence s) const override { return log_->record_bytes(s); }
   bool has_epoch(Epoch epoch) const override { return log_->has_epoch(epoch); }
   Sequence synced() const override { return log_->synced(); }
+  bool kept_apart() const override { return log_->kept_apart(); }
 
  private:
   struct Pending {  // an answer that waits for its time

@@ -22,6 +22,10 @@ constexpr char kEndMark[kRecordHeaderBytes] = {};  // where the next record will
 std::string segment_name(Sequence first) { return fmt::format("segment.{:020}", first); }
 }  // namespace
 
+namespace {
+const char* const kApart = "apart";
+}  // namespace
+
 CommandLog::CommandLog(CommandLogConfig config)
     : config_(std::move(config)),
       files_(config_.files != nullptr ? config_.files : open_log_directory(config_.directory)) {
@@ -32,11 +36,13 @@ CommandLog::~CommandLog() = default;
 
 void CommandLog::recover() {
   std::set<std::string> names;  // zero-padded names sort by first sequence
-  for (std::string& name : files_->list())
+  for (std::string& name : files_->list()) {
+    apart_ |= name == kApart;
     if (name.starts_with("segment."))
       names.insert(std::move(name));
     else if (name.starts_with("spare"))
       files_->remove(name);
+  }
   summary_.power_kept = true;
   bool stop = false;
   std::vector<std::string> behind;  // segments after the one with a bad record
@@ -143,6 +149,16 @@ void CommandLog::settle_bad_record(std::vector<std::string> behind) {
   if (PAIRFS_MUTANT(log_cut_in_the_middle)) recovered_synced_ = summary_.last;
   segments_.back()->file->zero_from(end_offset_);
   for (const std::string& name : behind) files_->remove(name);
+}
+
+void CommandLog::keep_apart(bool on) {
+  if (on)
+    files_->preallocate(kApart, 1);
+  else
+    files_->remove(kApart);
+  apart_ = on;
+  if (const int error = files_->sync_names(); error != 0)
+    throw LogFailure(fmt::format("cannot sync {}: {}", files_->place(), std::strerror(error)));
 }
 
 void CommandLog::give_up_damaged() {
@@ -408,6 +424,8 @@ void CommandLog::reset(Sequence base, uint32_t base_chain) {
   for (const std::string& name : damaged_behind_) files_->rename(name, "previous." + name);
   damaged_behind_.clear();
   drop_spares();  // they may hold records with numbers that come again
+  if (apart_) files_->remove(kApart);
+  apart_ = false;
   segments_.clear();
   index_.clear();
   checkpoint_ = {};

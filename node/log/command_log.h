@@ -104,6 +104,9 @@ class CommandLog {
 
   // Drops whole segments that hold only records up to `through`; some are kept to be used again.
   void trim(Sequence through);
+  // A mark beside the log, durable when the call returns; gone after a reset().
+  void keep_apart(bool on);
+  bool kept_apart() const { return apart_; }
   // Goes on behind the last readable record of a damaged log; what lies beyond it is given up.
   void give_up_damaged();
   // Forgets every record; the next one is base+1, continuing base_chain. The old segments are kept
@@ -141,6 +144,7 @@ class CommandLog {
   Sequence synced_ = 0;
   std::string foreign_;  // a segment that does not continue the one before
   std::vector<std::string> damaged_behind_;
+  bool apart_ = false;
   Sequence recovered_synced_ = 0;  // highest synced_through seen in a record
 };
 

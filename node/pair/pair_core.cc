@@ -201,6 +201,8 @@ void PairCore::advance(Instant now, Effects& out) {
     out.push_back(pair_effect::Send{hello});
   }
   if (!record_known_) return;
+  if (const bool apart = diverged(); apart != log_.kept_apart() && !history_dropped_)
+    out.push_back(pair_effect::KeepApart{apart});
   if (record_.executor == config_.self) {
     // Not by a swap of ours: the partner had the volume meanwhile, if only to open it in vain. What
     // this node has open of it is worth nothing then.

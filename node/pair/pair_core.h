@@ -49,6 +49,8 @@ class LogView {
   virtual uint64_t record_bytes(Sequence sequence) const = 0;
   virtual bool has_epoch(Epoch epoch) const = 0;
   virtual Sequence synced() const = 0;  // here, on stable storage
+  // As effect KeepApart said last, also in an earlier life, and the log was not reset since.
+  virtual bool kept_apart() const = 0;
 };
 
 namespace pair_event {
@@ -94,13 +96,15 @@ struct Confirm { Sequence record = 0; Sequence contains = 0; };  // that CP is c
 struct Trim { Sequence through = 0; };
 struct Checkpoint {};                    // take one now (before a handover)
 struct Role { std::string text; };       // a role change, for the event history
+struct KeepApart { bool on = false; };   // remember beside the log that it may not be reset (P10)
 struct GiveUp {};                        // this life can serve the volume no more: end it
 }  // namespace pair_effect
 using PairEffect =
     std::variant<pair_effect::Send, pair_effect::Swap, pair_effect::ReadMap, pair_effect::Open,
                  pair_effect::Close, pair_effect::AppendEpoch, pair_effect::Sync,
                  pair_effect::ResetLog, pair_effect::Confirm, pair_effect::Trim,
-                 pair_effect::Checkpoint, pair_effect::Role, pair_effect::GiveUp>;
+                 pair_effect::Checkpoint, pair_effect::Role, pair_effect::KeepApart,
+                 pair_effect::GiveUp>;
 using PairEffects = std::vector<PairEffect>;
 
 class PairCore {

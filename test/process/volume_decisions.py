@@ -58,7 +58,7 @@ with Cluster() as cluster:
     write(directory / "after")
 
     second = start(cluster, "1b")
-    wait_until(lambda: "history of its own" in cluster.status()[1]["takeover_obstacle"],
+    wait_until(lambda: "pairfs volume resolve" in cluster.status()[1]["takeover_obstacle"],
                "status says that the histories have diverged", timeout=60)
     told = volume("resolve", "--keep", "1a")
     expect(told.returncode == 2 and "would be lost" in told.stdout, f"the loss is named: {told.stdout}")

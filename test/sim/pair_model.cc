@@ -84,6 +84,7 @@ PairModel::PairModel(const PairModel& other)
     to.log = from.log;
     to.synced = from.synced;
     to.power_kept = from.power_kept;
+    to.apart = from.apart;
     to.link_up = from.link_up;
     to.link_news = from.link_news;
     to.dead_partner = from.dead_partner;
@@ -106,7 +107,7 @@ void PairModel::fail(const std::string& what) {
   if (broken_.empty()) broken_ = what;
 }
 
-void PairModel::look(int n) const { views[n].look_at(at(n).log, at(n).synced, at(n).power_kept); }
+void PairModel::look(int n) const { views[n].look_at(at(n).log, at(n).synced, at(n).power_kept, at(n).apart); }
 
 // ---- lives --------------------------------------------------------------------------------------
 
@@ -137,9 +138,11 @@ void PairModel::end_life(int n, bool power) {
   ModelLog log = std::move(node.log);
   if (power) log.resize(std::min<Sequence>(node.synced, log.size()));
   const bool power_kept = node.power_kept && !power;
+  const bool apart = node.apart;
   const VolumeRecord kept = node.core->record().epoch > 0 ? node.core->record() : node.kept;
   node = Node{};
   node.kept = kept;
+  node.apart = apart;
   node.log = std::move(log);
   node.power_kept = power_kept;
   node.stray = std::move(stray);
@@ -209,8 +212,12 @@ void PairModel::carry_out(int n, PairEffects effects) {
             node.log.clear();
             node.synced = 0;
             node.power_kept = true;
+            node.apart = false;
             node.syncing.reset();
             node.sync_again = false;
+            look(n);
+          } else if constexpr (std::is_same_v<E, pair_effect::KeepApart>) {
+            node.apart = e.on;
             look(n);
           } else if constexpr (std::is_same_v<E, pair_effect::GiveUp>) {
             fail("a node gave up without a reason");

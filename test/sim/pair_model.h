@@ -22,7 +22,8 @@ using ModelLog = std::vector<ModelRecord>;
 // What a PairCore sees of the log of the node that it works for just now.
 class ModelLogView final : public LogView {
  public:
-  void look_at(const ModelLog& log, Sequence synced, bool power_kept) {
+  void look_at(const ModelLog& log, Sequence synced, bool power_kept, bool apart) {
+    apart_ = apart;
     log_ = &log;
     synced_ = synced;
     power_kept_ = power_kept;
@@ -32,11 +33,13 @@ class ModelLogView final : public LogView {
   uint64_t record_bytes(Sequence) const override { return 200; }
   bool has_epoch(Epoch epoch) const override;
   Sequence synced() const override { return synced_; }
+  bool kept_apart() const override { return apart_; }
 
  private:
   const ModelLog* log_ = nullptr;
   Sequence synced_ = 0;
   bool power_kept_ = true;
+  bool apart_ = false;
 };
 
 class PairModel {
@@ -126,6 +129,7 @@ class PairModel {
     ModelLog log;
     Sequence synced = 0;
     bool power_kept = true;
+    bool apart = false;
     bool link_up = false, link_news = false;
     Incarnation dead_partner = 0;  // whose end the kernel could tell
     std::optional<Sequence> syncing;

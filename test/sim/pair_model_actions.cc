@@ -281,7 +281,7 @@ uint64_t PairModel::fingerprint(bool with_budget) const {
   for (Sequence s = 0; s < both; ++s) common |= 1 << nodes_[0].log[s].command;
   print.add(common);
   for (const Node& node : nodes_) {
-    print.add(node.alive, node.frozen, node.power_kept, node.link_up, node.link_news,
+    print.add(node.alive, node.frozen, node.power_kept, node.apart, node.link_up, node.link_news,
               node.syncing.has_value(), node.sync_again, node.opening, node.asked_map,
               node.waiting.size(), node.inbox.size(), node.answer.has_value(),
               node.late.has_value());

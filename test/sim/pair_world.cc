@@ -241,6 +241,7 @@ void PairWorld::perform(int n, PairEffects effects) {
             node.log.base = node.log.synced_through = e.base;
             node.log.power_kept = true;
             node.log.damaged = false;
+            node.log.apart = false;
             ++stats_.counts["rejoin.reset"];
           } else if constexpr (std::is_same_v<E, pair_effect::Trim>) {
             node.log.base = std::max(node.log.base, std::min<Sequence>(e.through, node.log.entries.size()));
@@ -257,6 +258,8 @@ void PairWorld::perform(int n, PairEffects effects) {
           } else if constexpr (std::is_same_v<E, pair_effect::Role>) {
             note(fmt::format("{} e{} {}", node.name, node.core->epoch(), e.text));
             ++stats_.counts["role." + e.text];
+          } else if constexpr (std::is_same_v<E, pair_effect::KeepApart>) {
+            node.log.apart = e.on;
           } else if constexpr (std::is_same_v<E, pair_effect::GiveUp>) {
             at_node(n, 0us, [this, n] { crash(n, false); });
           }

@@ -60,6 +60,8 @@ class PairWorld {
     uint64_t record_bytes(Sequence) const override { return 200; }
     bool has_epoch(Epoch epoch) const override;
     Sequence synced() const override { return synced_through; }
+    bool apart = false;
+    bool kept_apart() const override { return apart; }
     uint32_t last_chain() const { return entries.empty() ? 0 : entries.back().chain; }
   };
   struct Pending {
