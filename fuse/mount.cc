@@ -57,7 +57,7 @@ FileHandle* Mount::handle_of(const RequestPtr& request, const fuse_file_info* fi
 
 void Mount::answer_entry(const RequestPtr& request, const EntryReply& reply) {
   const auto answer = [this](const RequestPtr& to, const Attributes& attributes) {
-    if (to->entry(to_entry(attributes))) nodes.looked_up(attributes.inode);
+    if (to->entry(to_entry(attributes))) nodes.looked_up(attributes);
   };
   if (!reply.remote) {
     answer(request, reply.attributes);

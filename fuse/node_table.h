@@ -1,13 +1,19 @@
 // The inodes that the kernel knows: a FUSE node id is an inode id, and this finds its generation.
 // An entry lives as long as the kernel's lookup count, raised by each reply that names the inode
 // and lowered by FORGET. The root is always there. One thread.
+//
+// A removed directory stays somebody's working directory, and the kernel asks for its attributes: to
+// check permissions, if nothing else. So the last ones that it was told are kept, of directories.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 
-#include "common/types.h"
+#include "common/commands/basics.h"
 
 namespace pairfs {
 
@@ -30,6 +36,28 @@ class NodeTable {
     node.generation = inode.generation;  // of a reused id, the newest
     ++node.lookups;
   }
+  void looked_up(const Attributes& attributes) {
+    looked_up(attributes.inode);
+    note(attributes);
+  }
+  // The kernel is told these attributes.
+  void note(const Attributes& attributes) {
+    if (!S_ISDIR(attributes.mode)) return;
+    const auto it = nodes_.find(attributes.inode.id);
+    if (it == nodes_.end() || it->second.generation != attributes.inode.generation) return;
+    std::unique_ptr<Attributes>& kept = it->second.directory;
+    if (kept == nullptr) kept = std::make_unique<Attributes>();
+    *kept = attributes;
+  }
+  // Of an inode that is gone: nullopt unless it was a directory that the kernel still holds.
+  std::optional<Attributes> after_removal(InodeRef inode) const {
+    const auto it = nodes_.find(inode.id);
+    if (it == nodes_.end() || it->second.directory == nullptr) return std::nullopt;
+    Attributes out = *it->second.directory;
+    if (out.inode != inode) return std::nullopt;
+    out.nlink = 0;
+    return out;
+  }
   void forget(uint64_t id, uint64_t lookups) {
     const auto it = nodes_.find(id);
     if (it == nodes_.end()) return;
@@ -50,6 +78,7 @@ class NodeTable {
     uint64_t generation = 0;
     uint64_t lookups = 0;
     std::optional<Timestamp> opened_ctime;
+    std::unique_ptr<Attributes> directory;
   };
   InodeRef root_ = kRootInode;
   std::unordered_map<uint64_t, Node> nodes_;

@@ -21,15 +21,20 @@ void get_attributes(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
   const bool root = *inode == mount.nodes.root();
   request->call<GetAttributes>(
       command,
-      [&mount, request, root, is_open = file != nullptr](Outcome<GetAttributes> outcome) {
+      [&mount, request, root, inode, is_open = file != nullptr](Outcome<GetAttributes> outcome) {
+        const auto removed =
+            outcome.error == ESTALE ? mount.nodes.after_removal(*inode) : std::nullopt;
         if (outcome.ok()) {
           if (root) mount.root_attributes = outcome.reply.attributes;
+          mount.nodes.note(outcome.reply.attributes);
           request->attributes(to_stat(outcome.reply.attributes));
         } else if (root && outcome.error == EIO && mount.root_attributes) {
           request->attributes(to_stat(*mount.root_attributes));
         } else if (is_open && outcome.error == ESTALE) {
           // The kernel asks this before a read too: an open file is gone only with its session.
           request->error(EIO);
+        } else if (removed) {
+          request->attributes(to_stat(*removed));
         } else {
           request->error(outcome.error);
         }

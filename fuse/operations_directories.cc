@@ -49,14 +49,14 @@ void answer_listing(Mount& mount, const RequestPtr& request, const DirectoryRepl
   if (request->answered()) return;
   Bytes buffer;
   buffer.reserve(size);
-  std::vector<InodeRef> named;
+  std::vector<const Attributes*> named;
   for (const DirectoryEntry& entry : reply.entries) {
     if (!add_entry(request->raw(), buffer, size, entry, plus)) break;
     if (plus && entry.has_attributes && entry.name != "." && entry.name != "..")
-      named.push_back(entry.inode);
+      named.push_back(&entry.attributes);
   }
   if (!request->data(buffer)) return;
-  for (const InodeRef inode : named) mount.nodes.looked_up(inode);
+  for (const Attributes* attributes : named) mount.nodes.looked_up(*attributes);
 }
 
 template <bool kPlus>

@@ -67,11 +67,11 @@ TEST_CASE("mount(8) calls its helper in a way of its own") {
 
 TEST_CASE("a node lives as long as the kernel's lookup count") {
   NodeTable nodes;
-  nodes.looked_up({5, 1});
-  nodes.looked_up({5, 1});
+  nodes.looked_up(InodeRef{5, 1});
+  nodes.looked_up(InodeRef{5, 1});
   nodes.forget(5, 1);
   CHECK(nodes.find(5) == InodeRef{5, 1});
-  nodes.looked_up({5, 2});  // the id was used again
+  nodes.looked_up(InodeRef{5, 2});  // the id was used again
   CHECK(nodes.find(5) == InodeRef{5, 2});
   nodes.forget(5, 2);
   CHECK(!nodes.find(5));
@@ -79,6 +79,23 @@ TEST_CASE("a node lives as long as the kernel's lookup count") {
   CHECK(nodes.find(1) == kRootInode);
   nodes.set_root({77, 3});  // of a subtree
   CHECK(nodes.find(1) == InodeRef{77, 3});
+}
+
+TEST_CASE("a removed directory has its last attributes as long as the kernel holds it, a file has none") {
+  NodeTable nodes;
+  Attributes directory{.inode = {5, 1}, .mode = S_IFDIR | 0700, .nlink = 2, .uid = 7};
+  nodes.looked_up(directory);
+  directory.uid = 8;
+  nodes.note(directory);
+  const auto removed = nodes.after_removal({5, 1});
+  REQUIRE(removed);
+  CHECK(removed->nlink == 0);
+  CHECK(removed->uid == 8);
+  CHECK(!nodes.after_removal({5, 2}));
+  nodes.looked_up(Attributes{.inode = {6, 1}, .mode = S_IFREG | 0600});
+  CHECK(!nodes.after_removal({6, 1}));
+  nodes.forget(5, 1);
+  CHECK(!nodes.after_removal({5, 1}));
 }
 
 }  // namespace

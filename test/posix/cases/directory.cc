@@ -100,6 +100,7 @@ void add_directory_cases(CaseList& list) {
     OK(::rmdir(t / "d"));
     FAILS(ENOENT, ::open("x", O_CREAT | O_RDWR, 0644));
     FAILS(ENOENT, ::mkdir("x", 0755));
+    EQUAL(stat_of(".").st_nlink, nlink_t{0});
   });
   list.add("the name can be used again after rmdir, for another kind", [](Context& t) {
     for (int i = 0; i < 5; ++i) {
