@@ -2,8 +2,9 @@
 // An entry lives as long as the kernel's lookup count, raised by each reply that names the inode
 // and lowered by FORGET. The root is always there. One thread.
 //
-// A removed directory stays somebody's working directory, and the kernel asks for its attributes: to
-// check permissions, if nothing else. So the last ones that it was told are kept, of directories.
+// A removed directory stays somebody's working directory, and a fifo or device is open without the
+// kernel having said so. It asks for their attributes when they are gone: to check permissions, if
+// nothing else. So the last ones that it was told are kept, of all but regular files and symlinks.
 #pragma once
 
 #include <sys/stat.h>
@@ -42,20 +43,21 @@ class NodeTable {
   }
   // The kernel is told these attributes.
   void note(const Attributes& attributes) {
-    if (!S_ISDIR(attributes.mode)) return;
+    if (S_ISREG(attributes.mode) || S_ISLNK(attributes.mode)) return;
     const auto it = nodes_.find(attributes.inode.id);
     if (it == nodes_.end() || it->second.generation != attributes.inode.generation) return;
-    std::unique_ptr<Attributes>& kept = it->second.directory;
+    std::unique_ptr<Attributes>& kept = it->second.told;
     if (kept == nullptr) kept = std::make_unique<Attributes>();
     *kept = attributes;
   }
-  // Of an inode that is gone: nullopt unless it was a directory that the kernel still holds.
+  // Of an inode that is gone: nullopt unless its attributes were kept and the kernel still holds it.
   std::optional<Attributes> after_removal(InodeRef inode) const {
     const auto it = nodes_.find(inode.id);
-    if (it == nodes_.end() || it->second.directory == nullptr) return std::nullopt;
-    Attributes out = *it->second.directory;
+    if (it == nodes_.end() || it->second.told == nullptr) return std::nullopt;
+    Attributes out = *it->second.told;
     if (out.inode != inode) return std::nullopt;
     out.nlink = 0;
+    out.ctime = next_after(out.ctime);
     return out;
   }
   void forget(uint64_t id, uint64_t lookups) {
@@ -78,7 +80,7 @@ class NodeTable {
     uint64_t generation = 0;
     uint64_t lookups = 0;
     std::optional<Timestamp> opened_ctime;
-    std::unique_ptr<Attributes> directory;
+    std::unique_ptr<Attributes> told;
   };
   InodeRef root_ = kRootInode;
   std::unordered_map<uint64_t, Node> nodes_;

@@ -81,7 +81,7 @@ TEST_CASE("a node lives as long as the kernel's lookup count") {
   CHECK(nodes.find(1) == InodeRef{77, 3});
 }
 
-TEST_CASE("a removed directory has its last attributes as long as the kernel holds it, a file has none") {
+TEST_CASE("what was removed has its last attributes as long as the kernel holds it, but for files") {
   NodeTable nodes;
   Attributes directory{.inode = {5, 1}, .mode = S_IFDIR | 0700, .nlink = 2, .uid = 7};
   nodes.looked_up(directory);
@@ -94,6 +94,8 @@ TEST_CASE("a removed directory has its last attributes as long as the kernel hol
   CHECK(!nodes.after_removal({5, 2}));
   nodes.looked_up(Attributes{.inode = {6, 1}, .mode = S_IFREG | 0600});
   CHECK(!nodes.after_removal({6, 1}));
+  nodes.looked_up(Attributes{.inode = {7, 1}, .mode = S_IFIFO | 0600});
+  CHECK(nodes.after_removal({7, 1}));
   nodes.forget(5, 1);
   CHECK(!nodes.after_removal({5, 1}));
 }
