@@ -57,8 +57,20 @@ Outcome seek_sanity(const Op& op, int fd) {
   return outcome;
 }
 
+// Ranges of one file overlap, which the kernel does not see when its descriptors are of two mounts.
+bool is_hidden_overlap(const Op& op, int fd, int other_fd) {
+  struct stat from {}, to {};
+  return ::fstat(fd, &from) == 0 && ::fstat(other_fd, &to) == 0 && from.st_dev != to.st_dev &&
+         from.st_ino == to.st_ino && op.offset < op.offset2 + op.length &&
+         op.offset2 < op.offset + op.length;
+}
+
 Outcome copy_range(const Op& op, int fd, int other_fd) {
   if (other_fd < 0) return {};
+  if (is_hidden_overlap(op, fd, other_fd)) {
+    errno = EINVAL;
+    return outcome_of(-1);
+  }
   off_t in = op.offset, out = op.offset2;
   Outcome outcome;
   int64_t left = op.length;
