@@ -1,5 +1,7 @@
 #include "cli/mount_config.h"
 
+#include <unistd.h>
+
 #include "cli/find_cluster.h"
 
 namespace pairfs::cli {
@@ -16,9 +18,11 @@ Trouble write_mount_config(const Cluster& cluster, const SupervisorSettings& set
                                 "routers = {}\n"
                                 "mountpoint = {}\n"
                                 "options = {}\n"
+                                "own_root = {}\n"
                                 "ready_file = {}\n\n[log]\nlevel = \"info\"\n",
                                 toml_quoted(cluster.router_endpoints),
                                 toml_quoted(settings.mount.string()), toml_quoted(options),
+                                ::geteuid() != 0,
                                 toml_quoted(mount.ready_file().string())));
 }
 

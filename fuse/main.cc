@@ -36,6 +36,8 @@ int run(pairfs::MountSettings settings, pairfs::StartReport& report) {
     }
     if (settings.embedded_router && !loop.embed_router(&why)) return fail(why);
     if (!loop.enter_subtree(settings.wait ? Duration::max() : kRouterLimit, &why)) return fail(why);
+    if (settings.own_root && !loop.take_root(settings.wait ? Duration::max() : kRouterLimit, &why))
+      return fail(why);
     if (!loop.mount(&why)) return fail(why);
     if (!ready.announce(settings.path))
       log_warn("ready_file.failed", "path={}", printable(settings.ready_file));

@@ -25,6 +25,7 @@ constexpr Duration kInitLimit = std::chrono::seconds(5);
 constexpr Duration kUnmountLimit = std::chrono::seconds(3);
 constexpr Duration kCloseLimit = std::chrono::seconds(2);
 
+constexpr char kNoAnswer[] = "its servers do not answer; check them, or wait with -o wait";
 constexpr size_t kRoutersMax = 64;  // that one mount connects to
 
 // Of who mounts: the way into a subtree is theirs to walk.
@@ -85,6 +86,18 @@ bool MountLoop::find_cluster(Duration limit) {
   return true;
 }
 
+template <class C>
+std::optional<Outcome<C>> MountLoop::ask(const C& command, Instant until) {
+  std::optional<Outcome<C>> answer;
+  mount_.caller.set_now(boot_now());
+  const Ticket ticket =
+      mount_.caller.call<C>(command, [&](Outcome<C> outcome) { answer = std::move(outcome); });
+  perform();
+  while (!answer && !stop_.requested() && boot_now() < until) step(until - boot_now());
+  if (!answer) mount_.caller.forget(ticket);
+  return answer;
+}
+
 bool MountLoop::enter_subtree(Duration limit, std::string* why) {
   const Instant until = limit == Duration::max() ? Instant::max() : boot_now() + limit;
   const auto refuse = [&](const std::string& at, const std::string& reason) {
@@ -102,21 +115,34 @@ bool MountLoop::enter_subtree(Duration limit, std::string* why) {
     lookup.parent = directory;
     lookup.name = name;
     lookup.credentials = own_credentials();
-    std::optional<Outcome<Lookup>> found;
-    mount_.caller.set_now(boot_now());
-    const Ticket ticket =
-        mount_.caller.call<Lookup>(lookup, [&](Outcome<Lookup> outcome) { found = outcome; });
-    perform();
-    while (!found && !stop_.requested() && boot_now() < until) step(until - boot_now());
-    if (!found) {
-      mount_.caller.forget(ticket);
-      return refuse(walked, "its servers do not answer; check them, or wait with -o wait");
-    }
+    const auto found = ask(lookup, until);
+    if (!found) return refuse(walked, kNoAnswer);
     if (!found->ok()) return refuse(walked, std::strerror(found->error));
     if (!S_ISDIR(found->reply.attributes.mode)) return refuse(walked, std::strerror(ENOTDIR));
     directory = found->reply.attributes.inode;
   }
   mount_.nodes.set_root(directory);
+  return true;
+}
+
+bool MountLoop::take_root(Duration limit, std::string* why) {
+  const Instant until = limit == Duration::max() ? Instant::max() : boot_now() + limit;
+  const auto fail = [&](const std::string& reason) {
+    *why = fmt::format("cannot give the cluster's root directory to its user: {}", reason);
+    return false;
+  };
+  const auto root = ask(GetAttributes{kRootInode}, until);
+  if (!root) return fail(kNoAnswer);
+  if (!root->ok()) return fail(std::strerror(root->error));
+  if (root->reply.attributes.uid != 0) return true;
+  SetAttributes take;  // as root, who alone may
+  take.inode = kRootInode;
+  take.valid = SetAttributes::kUid | SetAttributes::kGid;
+  take.uid = ::geteuid();
+  take.gid = ::getegid();
+  const auto taken = ask(take, until);
+  if (!taken) return fail(kNoAnswer);
+  if (!taken->ok()) return fail(std::strerror(taken->error));
   return true;
 }
 

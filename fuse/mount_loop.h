@@ -31,6 +31,9 @@ class MountLoop {
   // Makes the settings' subtree the root. Call between find_cluster() and mount(). False: `why` is a
   // sentence.
   bool enter_subtree(Duration limit, std::string* why);
+  // Gives the root directory, if it is uid 0's, to who mounts. For a cluster that an ordinary user
+  // made: nobody else could make the first file in it. As enter_subtree().
+  bool take_root(Duration limit, std::string* why);
   // Routes inside this process from now on; the routers stay as a way out. Call after
   // find_cluster(). False: `why` is a sentence.
   bool embed_router(std::string* why);
@@ -40,6 +43,9 @@ class MountLoop {
   void run();
 
  private:
+  // Sends a command ahead of the mount and waits for its outcome. nullopt: none within the limit.
+  template <class C>
+  std::optional<Outcome<C>> ask(const C& command, Instant until);
   enum class Phase { kServing, kUnmounting, kDone };
   void step(Duration limit);
   void serve_sockets();

@@ -64,6 +64,7 @@ bool read_config(const std::string& file, MountSettings* settings) {
     config.problem("subtree", "expected an absolute path, as in \"/projects\"");
   settings->path = config.string("mountpoint", "");
   if (!apply_options(config.string("options", ""), settings, &why)) config.problem("options", why);
+  settings->own_root = config.boolean("own_root", false);
   settings->ready_file = config.string("ready_file", "");
   settings->log = read_log_settings(config);
   return config.finish(stderr);

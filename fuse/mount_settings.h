@@ -4,6 +4,7 @@
 //   subtree = "/projects"             # mount what is below this directory only
 //   mountpoint = "/mnt/pairfs"
 //   options = "noatime,retry=60"      # as for -o
+//   own_root = true                   # the cluster is this user's: a root directory of uid 0 becomes theirs
 //   ready_file = "/run/pairfs/ready"  # common/ready_file.h
 //   [log]                             # common/logging.h
 #pragma once
@@ -32,6 +33,7 @@ struct MountSettings {
   std::vector<std::string> kernel_options;  // passed on: "nosuid", "noexec" ...
   bool replace = false;     // detach a dead mount at the path first
   bool embedded_router = false;  // route in this process, and use the routers only without it
+  bool own_root = false;    // a root directory that is still uid 0's becomes the mounting user's
   bool fake = false;        // of mount(8)'s -f: only the settings are looked at
   bool foreground = false;
   std::string ready_file;

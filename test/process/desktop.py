@@ -109,6 +109,21 @@ def ordinary_user(cluster, routers):
     expect(not mounted(home), "umount --force as a user")
 
 
+def cluster_of_an_ordinary_user(cluster, routers):
+    open_fuse_to_all(cluster.top)
+    home = point(cluster, "home of a cluster")
+    nobody = pathlib.Path("/etc/passwd").read_text().split("\nnobody:")[1].split(":")
+    os.chown(home, int(nobody[1]), int(nobody[2]))
+    as_nobody = ["setpriv", "--reuid", nobody[1], "--regid", nobody[2], "--clear-groups"]
+    where = ["--dir", home / "var"]
+    run(*as_nobody, "pairfs", "up", *where, "--mount", home / "mnt", "--pairs", "1")
+    try:
+        run(*as_nobody, "sh", "-c", f"echo mine > '{home}/mnt/file'")
+        expect(run(*as_nobody, "cat", home / "mnt" / "file").stdout == "mine\n", "the root is theirs")
+    finally:
+        run(*as_nobody, "pairfs", "down", *where)
+
+
 def routers_come_and_go(cluster, routers):
     # Told only one router, the mount learns of the other one.
     path, embedded = point(cluster, "learns"), point(cluster, "embedded")
@@ -200,8 +215,8 @@ with Cluster() as cluster:
     os.environ["PATH"] = f"{install(cluster.top)}:{os.environ['PATH']}"
     cluster.up("--transport", "tcp")
     routers = ",".join(r["endpoint"] for r in cluster.status()[1]["routers"]).replace("tcp://", "")
-    for test in (mount_and_fstab, ordinary_user, routers_come_and_go, dead_mount_is_repaired,
-                 servers_are_gone):
+    for test in (mount_and_fstab, ordinary_user, cluster_of_an_ordinary_user, routers_come_and_go,
+                 dead_mount_is_repaired, servers_are_gone):
         print(test.__name__, flush=True)
         test(cluster, routers)
     cluster.down()
