@@ -65,6 +65,11 @@ std::string look(const NodeConfig& config, const VolumeInfo& info, bool repair,
   }
   const auto maintenance = store->maintenance();
   for (StoreFinding& finding : maintenance->opening_findings()) findings->push_back(std::move(finding));
+  // What is read is mended, by opening a volume, too.
+  for (const ElementStatus& element : store->status().elements)
+    if (element.repaired_blocks > 0)
+      findings->push_back({"metadata", fmt::format("{} frames of {} were bad, and mended when the volume was opened",
+                                                   element.repaired_blocks, element.id), true});
   for (StoreFinding& finding : maintenance->check(repair)) {
     // Rows are written anew by a consistency point, and nobody takes one now.
     if (finding.kind == "stripe") finding.repaired = false;

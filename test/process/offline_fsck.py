@@ -36,7 +36,7 @@ def files(cluster, element, part):
     found = [p for p in (cluster.dir / "elements" / element).rglob("*") if part in p.name and p.is_file()
              and p.stat().st_size > 4096]
     expect(found, f"{element} has a file like {part}")
-    return sorted(found, key=lambda p: p.stat().st_mtime_ns)
+    return list({p.stat().st_ino: p for p in found}.values())  # several openings share a file
 
 
 def rot_segments(cluster, *elements):
@@ -61,9 +61,11 @@ with Cluster() as cluster:
         expect(fsck(cluster)[:2] == (DAMAGED, ["data"]), f"rotten data: {fsck(cluster)}")
     expect(fsck(cluster, "--repair")[:2] == (REPAIRED, ["data"]), "and mended")
     expect(fsck(cluster)[0] == SOUND, "sound again")
-    flip(files(cluster, "1.0-e0", ".sst")[-1], 50)
-    expect(fsck(cluster)[:2] == (DAMAGED, ["metadata"]), f"a rotten table: {fsck(cluster)}")
-    expect(fsck(cluster, "--repair")[:2] == (REPAIRED, ["metadata"]), "and mended")
+    for path in files(cluster, "1.0-e0", ".sst"):
+        flip(path, 50)
+    found = fsck(cluster)  # opening the volume reads them, and what is read is mended
+    expect(found[:2] == (REPAIRED, ["metadata"]), f"rotten tables: {found}")
+    expect(fsck(cluster)[0] == SOUND, "sound again")
     for path in files(cluster, "1.0-e2", "segment."):
         os.truncate(path, path.stat().st_size // 2)
     expect(fsck(cluster, "--repair")[:2] == (REPAIRED, ["data"]), "cut segments are mended")
