@@ -14,6 +14,20 @@ struct Wish {
   int timeout_seconds = 30;
 };
 
+// A partner that joins and catches up is ready in a moment, as after a takeover that has just been made.
+constexpr std::chrono::seconds kJoinPatience(5);
+
+Trouble ask_when_ready(const Picture& picture, const Move& move, bool check) {
+  const auto limit = std::chrono::steady_clock::now() + kJoinPatience;
+  for (;;) {
+    Trouble problem = ask_hand_over(picture, move, check);
+    const bool soon = problem && (problem->sentence.ends_with("the partner is catching up") ||
+                                  problem->sentence.ends_with("the partner is not connected"));
+    if (check || !soon || std::chrono::steady_clock::now() > limit) return problem;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
 int change(const Wish& wish, bool back) {
   auto reach = find_cluster(wish.cluster);
   if (!reach.ok()) return report(reach.problem());
@@ -23,7 +37,7 @@ int change(const Wish& wish, bool back) {
     return report(refused("the cluster has no node \"{}\"; pairfs status lists them", wish.node));
   const std::vector<Move> moves = moves_for(picture, wish.node, back);
   for (const Move& move : moves)
-    if (auto problem = ask_hand_over(picture, move, wish.check)) return report(*problem);
+    if (auto problem = ask_when_ready(picture, move, wish.check)) return report(*problem);
   if (wish.check) {
     say("yes");
     return kExitFine;
