@@ -158,7 +158,7 @@ start_probe
 "${compose[@]}" run --rm -T grow >/dev/null || fail "the pair could not be registered"
 "${compose[@]}" up -d --no-deps node-3a node-3b >/dev/null 2>&1 || fail "its nodes could not be started"
 wait_for 120 "the new pair is whole" takeover_possible
-pairfs_says rebalance start --wait --timeout 600 >/dev/null || fail "it did not get its share"
+pairfs_says rebalance start --wait --timeout 180 >/dev/null || fail "it did not get its share"
 end_probe "pair 3 was added and got its share of the data, while the client went on"
 wait_for 120 "everything is whole" takeover_possible
 pairfs_says status | grep -E '^(pair|  node|  volume)' | sed 's/^/   /'
