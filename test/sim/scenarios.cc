@@ -67,14 +67,16 @@ void lose_pair(ClusterWorld& world, VolumeId of) {
   kill(world, *node, How::kPowerLoss, 300ms);
   if (partner.alive()) kill(world, partner, How::kPowerLoss, 400ms);
 }
-// As soon as `node` has logged the first record of the epoch that a pairing is to make.
-void when_pairing_closes(ClusterWorld& world, NodeHost& node, std::function<void()> what) {
-  after(world, 200us, [&world, &node, what = std::move(what)] {
+// As soon as `node` has logged the first record of the epoch that a pairing is to make, within `limit`.
+void when_pairing_closes(ClusterWorld& world, NodeHost& node, Instant limit,
+                         std::function<void()> what) {
+  if (world.sim.now() > limit) return;
+  after(world, 200us, [&world, &node, limit, what = std::move(what)] {
     const VolumeRuntime* volume = node.alive() ? node.volume(kVolume) : nullptr;
     if (volume != nullptr && volume->core().role() == PairCore::Role::kExecutor &&
         volume->log_summary().last_epoch > volume->core().epoch())
       return what();
-    when_pairing_closes(world, node, what);
+    when_pairing_closes(world, node, limit, what);
   });
 }
 
@@ -203,7 +205,7 @@ const Scenario kScenarios[] = {
          NodeHost& partner = w.partner_of(node);
          kill(w, partner, How::kKill, 500ms);
          after(w, 600ms, [&w, &node, &partner] {
-           when_pairing_closes(w, node, [&w, &node, &partner] {
+           when_pairing_closes(w, node, w.sim.now() + 5s, [&w, &node, &partner] {
              w.cut(node, partner, 1s);
              w.cut(partner, node, 1s);
              after(w, 1200ms, [&w, &node] { kill(w, node, How::kKill, 300ms); });
