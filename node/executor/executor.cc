@@ -40,7 +40,7 @@ CommandInput internal_input(const C& command) {
 class VolumeExecutor final : public Executor {
  public:
   VolumeExecutor(const ExecutorConfig& config, VolumeStore& store)
-      : config_(config), store_(store), givers_(config, store, state_) {
+      : config_(config), store_(store), givers_(config_, store, state_) {
     state_.leases = LeaseTable(config.epoch, config.lease_term);
     load();
   }

@@ -120,6 +120,28 @@ TEST_CASE("a late copy of a request is not executed where its slice has come bac
   CHECK_FALSE(again.logged);
 }
 
+TEST_CASE("an executor moves slices by its own copy of its configuration") {
+  MemoryDisk disk;
+  const auto store = open_memory_store(disk, 1, {});
+  ExecutorConfig config;
+  config.volume = {1, 0};
+  config.epoch = 1;
+  config.map = map_of_one_volume();
+  const auto executor = make_executor(config, *store);
+  executor->format(1, {1'700'000'000, 0}, {0});
+  const Instant now{std::chrono::seconds(1000)};
+  executor->begin_serving(now);
+  config.volume = {9, 9};
+  config.epoch = 9;
+  executor->give_slice(0, {2, 0});
+  const auto effects = executor->step_slices(now);
+  REQUIRE(effects.send.size() == 1);
+  const auto part = decode<ReceiveSlice>(effects.send.front().input.body.view());
+  REQUIRE(part);
+  CHECK(part->move.from == VolumeId{1, 0});
+  CHECK(part->move.epoch == 1);
+}
+
 TEST_CASE("what an earlier attempt of a move sent does not give the slice") {
   ClusterHarness cluster(2, 1, 1, kCalm, 1);
   VolumeHarness& source = cluster.volume(0);
