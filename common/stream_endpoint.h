@@ -1,10 +1,9 @@
-// Where a stream listens or connects: "tcp://HOST:PORT", "ipc:///path", and "inproc://name", which
-// nobody outside this process reaches. All non-blocking. One thread.
+// Where a stream listens or connects: "ipc:///path", and "inproc://name", which nobody outside this
+// process reaches. All non-blocking. One thread.
 #pragma once
 
 #include <sys/socket.h>
 
-#include <memory>
 #include <string>
 
 #include "common/types.h"
@@ -19,8 +18,8 @@ class StreamEndpoint {
   const std::string& text() const { return text_; }
   bool in_process() const { return kind_ == Kind::kInProcess; }
 
-  // A listening descriptor; text() then names the port that was chosen for ":*". Throws
-  // std::runtime_error with a sentence, also when another process listens there.
+  // A listening descriptor. Throws std::runtime_error with a sentence, also when another process
+  // listens there.
   int listen();
   // The next who connected to a descriptor of listen(); -1: nobody waits.
   int accept(int listening) const;
@@ -28,25 +27,21 @@ class StreamEndpoint {
   void forget_path() const;
 
   // Begins to connect. `connecting`: a descriptor that is writable when that has ended, or is
-  // connected already. kPending: the host's name is being looked up; ask again.
-  enum class Attempt { kStarted, kPending, kFailed };
-  Attempt connect(int* connecting);
+  // connected already. False: nobody is there.
+  bool connect(int* connecting) const;
 
  private:
-  enum class Kind { kTcp, kPath, kInProcess };
+  enum class Kind { kPath, kInProcess };
   struct Address {
     sockaddr_storage bytes{};
     socklen_t length = 0;
   };
-  struct LookUp;  // of a host's name, by a thread of its own, as it may take long
-  bool parse_tcp(std::string* host, std::string* port) const;
   Address local_address() const;
 
   std::string text_;
   Kind kind_;
   uint64_t scope_;
   uint64_t bound_inode_ = 0;
-  std::shared_ptr<LookUp> look_up_;
 };
 
 }  // namespace pairfs

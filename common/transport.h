@@ -1,7 +1,8 @@
-// Message channels over streams: tcp, local ones, and ones inside a process. On the wire they are
-// ZeroMQ's (a server is a ROUTER, a client a DEALER), so that any ZeroMQ program may be the other
-// end; but no thread stands between a loop and the kernel (docs/decisions/0030). A Socket belongs to
-// one thread. Nothing here blocks except Poller::wait.
+// Message channels. Between machines (tcp://) they are libzmq's sockets; on one machine (ipc://,
+// inproc://) they are streams of our own that speak the same protocol, so that no thread stands
+// between a loop and the kernel (docs/decisions/0030). A server is a ROUTER, a client a DEALER, and
+// any ZeroMQ program may be the other end. A Socket belongs to one thread. Nothing here blocks except
+// Poller::wait.
 //
 // Sending never blocks: a full or missing peer loses the message, and the caller's own timeouts
 // and retries cover it, as a connection that breaks loses what was on its way anyway.
@@ -28,14 +29,17 @@ class Context {
  public:
   Context();
   uint64_t scope() const { return scope_; }
+  const std::shared_ptr<void>& zeromq() const { return zeromq_; }
 
  private:
   const uint64_t scope_;
+  const std::shared_ptr<void> zeromq_;
 };
 
 inline constexpr size_t kSendQueueMaxBytes = 64 << 20;
 
 class EventSet;
+class SocketImpl;
 
 class Socket {
  public:
@@ -74,9 +78,8 @@ class Socket {
 
  private:
   friend class Poller;
-  class Impl;
-  explicit Socket(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Socket(std::unique_ptr<SocketImpl> impl);
+  std::unique_ptr<SocketImpl> impl_;
 };
 
 // Waits for sockets and file descriptors. One thread, that of its sockets. A socket that is gone is

@@ -9,8 +9,10 @@
 
 #include "common/map_store.h"
 #include "common/transport.h"
+#include "test/support/temporary_directory.h"
 
 using namespace pairfs;
+using pairfs::test::TemporaryDirectory;
 using namespace std::chrono_literals;
 
 namespace {
@@ -30,8 +32,8 @@ class Foreign {
   }
   Foreign(const Foreign&) = delete;
   Foreign& operator=(const Foreign&) = delete;
-  std::string bind() {
-    REQUIRE(zmq_bind(socket_, "tcp://127.0.0.1:*") == 0);
+  std::string bind(const std::string& at) {
+    REQUIRE(zmq_bind(socket_, at.c_str()) == 0);
     char name[256];
     size_t length = sizeof name;
     zmq_getsockopt(socket_, ZMQ_LAST_ENDPOINT, name, &length);
@@ -78,7 +80,8 @@ bool eventually(Condition&& condition) {
 
 TEST_CASE("a DEALER of libzmq asks, and gets its answer") {
   Context context;
-  Socket server = Socket::server(context, "tcp://127.0.0.1:*");
+  TemporaryDirectory directory;
+  Socket server = Socket::server(context, "ipc://" + directory.file("s"));
   Foreign dealer(ZMQ_DEALER);
   dealer.connect(server.endpoint());
   const std::string large(3 << 20, 'x');
@@ -100,7 +103,8 @@ TEST_CASE("a DEALER of libzmq asks, and gets its answer") {
 TEST_CASE("a ROUTER of libzmq is asked, and its answer arrives; it knows the socket's identity") {
   Context context;
   Foreign router(ZMQ_ROUTER);
-  Socket client = Socket::client(context, router.bind());
+  TemporaryDirectory directory;
+  Socket client = Socket::client(context, router.bind("ipc://" + directory.file("s")));
   REQUIRE(eventually([&] { return client.send({"hop"}, SharedBytes::from("head")); }));
   Frames question;
   REQUIRE(eventually([&] {
@@ -119,7 +123,8 @@ TEST_CASE("a ROUTER of libzmq is asked, and its answer arrives; it knows the soc
 
 TEST_CASE("the heartbeats of libzmq are answered: an idle connection stays") {
   Context context;
-  Socket server = Socket::server(context, "tcp://127.0.0.1:*");
+  TemporaryDirectory directory;
+  Socket server = Socket::server(context, "ipc://" + directory.file("s"));
   Foreign dealer(ZMQ_DEALER);
   dealer.set(ZMQ_HEARTBEAT_IVL, 50);
   dealer.set(ZMQ_HEARTBEAT_TIMEOUT, 300);
