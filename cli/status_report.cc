@@ -232,6 +232,23 @@ std::string trouble_of(const Picture& picture, const std::string& node) {
   return "";
 }
 
+// Elements that only a node itself reaches are all that it has when its partner is lost: an element of
+// the logger's that lacks something, while the group could not do without it. "" when there is none.
+std::string lacking_element(const Json& volume) {
+  const Json& raid = volume["raid"];
+  const std::string reach = "partner:" + volume["logger"].get<std::string>();
+  std::string lacking;
+  size_t whole = 0;
+  for (const Json& element : raid["elements"]) {
+    if (element.value("reach", "") != reach) continue;
+    if (element["state"] == "ok") ++whole;
+    else lacking = fmt::format("element {} is {}", element["id"].get<std::string>(),
+                               element["state"].get<std::string>());
+  }
+  const bool one_is_enough = raid["level"] == 1;
+  return one_is_enough && whole > 0 ? "" : lacking;
+}
+
 // Why a node could not be lost now, "" when each could.
 std::string takeover_obstacle(const Picture& picture, const Json& report) {
   if (!picture.map_live) return "no router answers";
@@ -261,6 +278,9 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
       if (volume["serving"] != true) return fmt::format("volume {} has no executor", id);
       const std::string obstacle = volume.value("takeover_obstacle", "");
       if (!obstacle.empty()) return fmt::format("of volume {}: {}", id, obstacle);
+      if (const std::string lacking = lacking_element(volume); !lacking.empty())
+        return fmt::format("node {} has not all of volume {}: {}", volume["logger"].get<std::string>(), id,
+                           lacking);
     }
   }
   return "";
