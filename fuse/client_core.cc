@@ -172,6 +172,13 @@ void ClientCore::assign(Request& request, uint32_t slot) {
   by_sequence_[request.id.sequence] = request.ticket;
 }
 
+// Another request from now on, in the same slot. Replies to the earlier one are ignored.
+void ClientCore::renumber(Request& request) {
+  by_sequence_.erase(request.id.sequence);
+  request.id.sequence = next_sequence_++;
+  by_sequence_[request.id.sequence] = request.ticket;
+}
+
 void ClientCore::unassign(Request& request, Instant now) {
   if (!request.assigned) return;
   request.assigned = false;

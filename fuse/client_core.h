@@ -181,6 +181,7 @@ class ClientCore {
                         std::optional<InodeRef> inode = std::nullopt);
   void dispatch(Request& request, Instant now);
   void assign(Request& request, uint32_t slot);
+  void renumber(Request& request);
   void unassign(Request& request, Instant now);
   void transmit(Request& request, Instant now);
   void flush(std::deque<Ticket>& queue, Instant now);

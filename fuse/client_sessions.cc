@@ -218,6 +218,9 @@ bool ClientCore::follow_volume(Request& request, Instant now) {
   }
   if (request.slice == *slice) return true;
   request.slice = *slice;
+  // The earlier one may have been executed where its slice went, and this volume may have been told
+  // of its number alone: it would never answer that again.
+  if (request.assigned && request.mutation) renumber(request);
   if (opens) request.body = with_slice<OpenSession>(request.body, *slice);
   if (renews) request.body = with_slice<RenewSession>(request.body, *slice);
   if (declares) request.body = with_slice<DeclareOpens>(request.body, *slice);

@@ -348,6 +348,40 @@ TEST_CASE("a preferred router that did not help is tried again after a while") {
   CHECK(last == preferred);
 }
 
+TEST_CASE("a session that is opened by way of another slice is asked for with a new request id") {
+  ClientDriver driver;
+  driver.core.submit(GetAttributes{kRootInode}, driver.now);
+  driver.give_map();
+  driver.advance(2s);  // the map may be read again
+  while (driver.next()) {
+  }
+  driver.core.submit(GetAttributes{kFile}, driver.now);
+  driver.advance(2s);
+  const auto first = driver.expect(OpenSession::kOp);
+  CHECK(first.header.slice == 0);
+  driver.refuse(first, ReplyStatus::kNotExecutor);
+  ClusterMap map;
+  map.cluster_id = ClientDriver::kClusterId;
+  map.slices.push_back({0, 1, VolumeId{1, 1}});
+  map.slices.push_back({1, kSliceCount / 2 - 1, VolumeId{1, 0}});
+  map.slices.push_back({kSliceCount / 2, kSliceCount / 2, VolumeId{1, 1}});
+  MapReadReply reply;
+  reply.map_version = 2;
+  reply.entries.push_back({kClusterKey, 2, encode(map)});
+  driver.answer(driver.expect(MapRead::kOp), encode(reply));
+  CHECK(driver.expect(OpenSession::kOp).header.slice == 0);  // of the volume that got the slice
+  driver.advance(60ms);
+  const auto second = driver.expect(OpenSession::kOp);
+  CHECK(second.header.slice == 1);
+  CHECK(second.header.request.slot == first.header.request.slot);
+  CHECK(second.header.request.session == first.header.request.session);
+  CHECK(second.header.request.sequence > first.header.request.sequence);
+  driver.answer(first, encode(Empty{}));  // late, and ignored
+  CHECK(driver.silent());
+  driver.answer(second, encode(Empty{}));
+  driver.expect(GetAttributes::kOp);
+}
+
 TEST_CASE("unmounting closes every session") {
   ClientDriver driver;
   driver.open_session();
