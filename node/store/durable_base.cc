@@ -137,6 +137,7 @@ Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequ
   PAIRFS_TRY(settle_opening());
   give_back();
   std::vector<Move> moves = keeper_->take_moves();
+  parts_.table_ahead = true;
   auto written = writer_.write(frozen, sequence, moves);
   // Without room nothing is moved.
   if (written.error() == ENOSPC && (ballast_.release() || !moves.empty())) {
@@ -185,6 +186,7 @@ Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequ
     unconfirmed_[number] = {eras_.advance(), writer_.take_dead()};
   }
   note_space();
+  parts_.table_ahead = false;
   return encode_token(token);
 }
 
@@ -216,6 +218,7 @@ void DurableBase::give_back() {
   punch(due);
   if (confirmed == carried_out_number_) return;
   parts_.has_data = true;
+  parts_.opened_from_members.clear();
   if (carried_out_number_ == 0) remove_older_openings();
   parts_.file_system->point_confirmed(confirmed);
   carried_out_number_ = confirmed;

@@ -38,14 +38,14 @@ std::vector<size_t> FramedFiles::members() const {
 
 bool FramedFiles::any_ok() const {
   for (const size_t i : members()) {
-    if (group_.member(i).ok()) return true;
+    if (group_.member(i).takes_writes()) return true;
   }
   return false;
 }
 
 Status FramedFiles::on_each(const char* doing, const std::function<Status(Element&)>& call) {
   for (const size_t i : members()) {
-    if (!group_.member(i).ok()) continue;
+    if (!group_.member(i).takes_writes()) continue;  // also one that adopt() fills at the end of a rebuild
     const Status done = call(*group_.member(i).element);
     if (done.error() == ENOSPC || done.error() == EDQUOT) {
       PAIRFS_TRY(group_.without_room(i, doing));

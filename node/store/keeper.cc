@@ -75,7 +75,7 @@ bool Keeper::run(Duration budget) {
   }
   clean(deadline);
   work(deadline);
-  return walk_ != nullptr || scan_ != nullptr;
+  return (walk_ != nullptr && !parts_.table_ahead) || scan_ != nullptr;
 }
 
 // ---- who is there -----------------------------------------------------------------------------
@@ -151,6 +151,7 @@ std::string Keeper::replace(size_t index, const ElementName& name, bool create) 
   if (!element) return why;
   if (walk_ && rebuilding_ == index) walk_.reset();
   parts_.files->drop(index);
+  std::erase(parts_.opened_from_members, index);
   group_.rename(index, name);
   group_.member(index).element.put(std::move(element));
   group_.member(index).rebuilt_to = 0;
@@ -196,6 +197,7 @@ void Keeper::start_rebuilds() {
     auto& member = group_.member(i);
     if (member.state.load() != MemberState::kStale || !group_.can_serve()) continue;
     parts_.files->drop(i);
+    std::erase(parts_.opened_from_members, i);
     remove_leftovers(i);
     const Status claimed = claim_element(*member.element, superblock_of(i), parts_.has_data);
     if (!claimed.ok() && claimed.error() != EEXIST) {
@@ -207,25 +209,57 @@ void Keeper::start_rebuilds() {
   }
 }
 
-// As many as the level can lose, and one more.
-void Keeper::keep_metadata_copies() {
+// As many as the level can lose, and one more. Of mirrors, all copies of a set that is whole: then
+// whatever can serve without some elements has the metadata, too, as when a machine takes half of them.
+bool Keeper::wants_metadata(size_t index) const {
+  const auto& layout = group_.layout();
+  const std::vector<size_t> members = parts_.files->members();
+  const auto has = [&](size_t i) {
+    return group_.member(i).ok() && std::find(members.begin(), members.end(), i) != members.end();
+  };
+  if (has(index)) return false;
   size_t copies = 0;
-  std::vector<bool> has(group_.size());
-  for (const size_t i : parts_.files->members()) {
-    has[i] = true;
-    copies += group_.member(i).ok();
-  }
-  for (size_t i = 0; i < group_.size() && copies <= group_.layout().tolerance(); ++i) {
-    if (has[i] || !group_.member(i).ok()) continue;
-    Status done = success();
-    parts_.table->quietly(
-        [&] { done = parts_.files->adopt(i, metadata_directory(parts_.opening)); });
-    if (done.ok()) {
-      ++copies;
-      log_info("element.has_metadata", "element={}", group_.name_of(i).id);
-    } else {
-      group_.fail(i, "copy metadata", done.error());
+  for (size_t i = 0; i < group_.size(); ++i) copies += has(i);
+  if (copies <= layout.tolerance()) return true;
+  if (layout.copies == 1) return false;
+  size_t chosen = group_.size(), most = 0;
+  for (size_t set = 0; set < group_.size(); set += layout.copies) {
+    size_t there = 0, with = 0;
+    for (size_t i = set; i < set + layout.copies; ++i) {
+      there += group_.member(i).ok() || i == index;
+      with += has(i);
     }
+    if (there < layout.copies || (chosen < group_.size() && with <= most)) continue;
+    chosen = set;
+    most = with;
+  }
+  return chosen == index / layout.copies * layout.copies;
+}
+
+bool Keeper::copy_metadata(size_t index) {
+  Status done = success();
+  // The log may still name the consistency point that this opening began with.
+  auto& sources = parts_.opened_from_members;
+  const bool has = std::find(sources.begin(), sources.end(), index) != sources.end();
+  if (!has && std::any_of(sources.begin(), sources.end(), [&](size_t i) { return group_.member(i).ok(); })) {
+    done = FramedFiles(group_, sources).adopt(index, parts_.opened_from);
+    if (done.ok()) sources.push_back(index);
+  }
+  if (done.ok()) {
+    parts_.table->quietly(
+        [&] { done = parts_.files->adopt(index, metadata_directory(parts_.opening)); });
+  }
+  if (done.ok()) {
+    log_info("element.has_metadata", "element={}", group_.name_of(index).id);
+  } else {
+    group_.fail(index, "copy metadata", done.error());
+  }
+  return done.ok();
+}
+
+void Keeper::keep_metadata_copies() {
+  for (size_t i = 0; i < group_.size(); ++i) {
+    if (group_.member(i).ok() && wants_metadata(i)) (void)copy_metadata(i);
   }
 }
 
@@ -285,6 +319,8 @@ void Keeper::work(Instant deadline) {
     group_.note_change();
   }
   if (!done) return;
+  // What only the last consistency point names cannot be seen in rows that are ahead of it.
+  if (rebuilding_ && parts_.table_ahead) return;
   if (rebuilding_) {
     finish_rebuild();
   } else {
@@ -317,11 +353,14 @@ void Keeper::note_progress(const StripeWalk& walk, Instant begun, StoreProgress*
 void Keeper::finish_rebuild() {
   const size_t index = *rebuilding_;
   auto& member = group_.member(index);
-  const auto synced = member.element->sync_directory("");
+  Status synced = member.element->settle();
+  if (synced.ok()) synced = member.element->sync_directory("");
   if (!synced.ok()) {
     group_.fail(index, "sync directory", synced.error());
     return;
   }
+  // Before anybody reads that it is ok: from then on it may be all that is left.
+  if (wants_metadata(index) && !copy_metadata(index)) return;
   const uint64_t lost = walk_->sum().lost_blocks;
   group_.set_state(index, MemberState::kOk);
   log_info("rebuild.finished", "element={} written={} lost={}", group_.name_of(index).id,

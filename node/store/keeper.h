@@ -44,6 +44,8 @@ class Keeper {
   void use_spares();
   void start_rebuilds();
   void keep_metadata_copies();
+  bool copy_metadata(size_t index);
+  bool wants_metadata(size_t index) const;
   void work(Instant deadline);
   void finish_rebuild();
   bool scrub_metadata(Instant deadline);

@@ -143,7 +143,10 @@ MemberState Opener::state_of(size_t index, bool* only_cautious) const {
   // A superblock of an older opening: it was away, or is an old copy.
   if (found.newest->opening < token_->opening) return MemberState::kStale;
   if (recorded == MemberState::kRebuilding) return recorded;
-  if ((token_->in_sync >> index & 1) == 0) return MemberState::kStale;
+  // A record that is newer than the token may say that a rebuild has ended: nothing is lacking then.
+  const auto at_token = decode_group_record(token_->group);
+  const bool rebuilt_since = recorded == MemberState::kOk && at_token && at_token->change < record_.change;
+  if ((token_->in_sync >> index & 1) == 0 && !rebuilt_since) return MemberState::kStale;
   *only_cautious = recorded != MemberState::kOk;
   return *only_cautious ? MemberState::kStale : MemberState::kOk;
 }
@@ -353,6 +356,8 @@ std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements,
   parts.opening = opening_;
   parts.config = config_;
   parts.record = record_;
+  if (token_) parts.opened_from = metadata_directory(token_->opening);
+  parts.opened_from_members = sources;
   parts.has_data = token_.has_value();
   parts.findings = std::move(findings_);
   parts.group = group_;

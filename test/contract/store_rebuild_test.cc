@@ -56,6 +56,55 @@ TEST_CASE("A stale element is rebuilt while the volume serves, and is as good as
   }
 }
 
+// With each half of the elements on a machine of its own, the other half goes right after a rebuild.
+TEST_CASE("A rebuilt half does alone as soon as the log says so, before the next consistency point") {
+  for (const Shape& shape : {Shape{1, 2, 1}, Shape{10, 4, 2}, Shape{10, 8, 4}}) {
+    for (const size_t half : {0, 1}) {
+      CAPTURE(int{shape.level});
+      CAPTURE(shape.elements);
+      CAPTURE(half);
+      DamagedVolume volume(shape.level, shape.elements, seed_or(38));
+      std::set<size_t> halves[2];
+      for (size_t i = 0; i < shape.elements; ++i) halves[i % 2].insert(i);
+      volume.world.missing = halves[half];
+      volume.reopen();
+      for (int i = 0; i < 20; ++i) volume.apply(random_changes(volume.random));
+      volume.checkpoint();
+      volume.world.missing.clear();
+      volume.reopen();
+      for (size_t i = 0; i < shape.elements; ++i) maintain(volume);  // one rebuild each
+      CHECK(volume.states() == std::set<std::string>{"ok"});
+      volume.world.config.group_record = volume.store->group_record();
+      volume.store.reset();
+      volume.world.lose_power();
+      volume.world.missing = halves[1 - half];
+      volume.reopen();
+      volume.check();
+    }
+  }
+}
+
+TEST_CASE("A rebuild is not over while the rows are ahead of every consistency point") {
+  DamagedVolume volume(1, 2, seed_or(39));
+  volume.world.missing = {1};
+  volume.reopen();
+  volume.checkpoint();
+  volume.world.missing.clear();
+  volume.reopen();
+  for (int i = 0; i < 20; ++i) volume.apply(random_changes(volume.random));
+  auto point = volume.store->freeze();
+  volume.world.disks.fill_after(3);
+  CHECK(!point->run().ok());
+  volume.world.disks.heal();
+  volume.store->finish(point, false);
+  for (int i = 0; i < 100; ++i) volume.store->maintenance()->run(std::chrono::milliseconds(5));
+  CHECK(volume.states() == std::set<std::string>{"ok", "rebuilding"});
+  volume.checkpoint();
+  maintain(volume);
+  CHECK(volume.states() == std::set<std::string>{"ok"});
+  volume.check();
+}
+
 TEST_CASE("An element whose disk was wiped is replaced by an empty one") {
   for (const Shape& shape : kShapes) {
     CAPTURE(int{shape.level});
