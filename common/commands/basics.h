@@ -1,5 +1,5 @@
-// What the structs of commands are made of: limits, credentials,
-// attributes, and what an executor resolves.
+// What the structs of commands are made of: limits, credentials, attributes, and what an executor
+// resolves.
 #pragma once
 
 #include <cstdint>
