@@ -53,8 +53,7 @@ int main(int argc, char** argv) {
       "{\"work\": \"%s\", \"processes\": %u, \"operations\": %llu, \"least\": %llu, "
       "\"seconds\": %.4f, \"per_second\": %.1f, \"mib_per_second\": %.2f, "
       "\"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
-      options.work.c_str(), options.processes,
-      static_cast<unsigned long long>(result->operations),
+      options.work.c_str(), options.processes, static_cast<unsigned long long>(result->operations),
       static_cast<unsigned long long>(result->least), result->seconds, result->per_second,
       result->mib_per_second, result->p50_us, result->p99_us, result->max_us);
   return 0;

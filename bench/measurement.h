@@ -11,12 +11,12 @@
 namespace pairfs::bench {
 
 struct MeasurementOptions {
-  std::string work;         // a name that is_work() knows
-  std::string dir;          // exists; process i works in dir/p<i>
+  std::string work;  // a name that is_work() knows
+  std::string dir;   // exists; process i works in dir/p<i>
   unsigned processes = 1;
-  uint64_t files = 1000;    // a process ends after so many names
-  uint64_t mib = 64;        // size of a process's file, for work on data
-  double seconds = 2;       // a process begins no operation after this
+  uint64_t files = 1000;  // a process ends after so many names
+  uint64_t mib = 64;      // size of a process's file, for work on data
+  double seconds = 2;     // a process begins no operation after this
 };
 
 struct Measurement {

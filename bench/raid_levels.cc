@@ -1,13 +1,13 @@
 // pairfs-bench-raid: what the RAID levels cost, in one run: the volume store alone, without client,
 // router and log, on directories below one directory. MiB/s of sequential writes and reads, and of
-// 4 KiB random writes and reads; healthy, with an element missing, and while it is rebuilt. "plain" is
-// one file in a plain directory, written and synced in the same steps.
+// 4 KiB random writes and reads; healthy, with an element missing, and while it is rebuilt. "plain"
+// is one file in a plain directory, written and synced in the same steps.
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <cstring>
+#include <filesystem>
 #include <random>
 
 #include "node/store/block.h"
@@ -54,7 +54,8 @@ class Volume {
     config_.cluster_id = 1;
     config_.raid_level = level;
     for (size_t i = 0; i < elements; ++i)
-      config_.elements.push_back({fmt::format("e{}", i), fmt::format("{}/e{}", directory, i), std::string("dir")});
+      config_.elements.push_back(
+          {fmt::format("e{}", i), fmt::format("{}/e{}", directory, i), std::string("dir")});
     fs::create_directories(directory);
     open();
   }
@@ -113,7 +114,8 @@ class PlainFile {
   }
   void read(uint64_t offset, uint64_t bytes) {
     buffer_.resize(bytes);
-    if (::pread(fd_, buffer_.data(), bytes, static_cast<off_t>(offset)) != static_cast<ssize_t>(bytes))
+    if (::pread(fd_, buffer_.data(), bytes, static_cast<off_t>(offset)) !=
+        static_cast<ssize_t>(bytes))
       stop("the plain file cannot be read");
   }
 
@@ -175,12 +177,14 @@ int run(const std::string& top, uint64_t bytes) {
         fs::rename(gone, gone + ".away");
         volume.open();
         print(name + ", degraded", measure(volume, bytes, true));
-        (void)volume.store().maintenance()->change({ElementWish::What::kReplace, std::string("e1"), {}});
+        (void)volume.store().maintenance()->change(
+            {ElementWish::What::kReplace, std::string("e1"), {}});
         const auto begin = Clock::now();
         while (volume.store().maintenance()->run(std::chrono::milliseconds(20))) {
         }
         const StoreProgress done = volume.store().status().rebuild;
-        fmt::print("{:<28} {:>8.0f}\n", name + ", rebuild", rate(done.total_bytes / elements, begin));
+        fmt::print("{:<28} {:>8.0f}\n", name + ", rebuild",
+                   rate(done.total_bytes / elements, begin));
         if (volume.store().status().raid_state != "optimal") stop("the rebuild did not succeed");
       }
     }
@@ -194,7 +198,8 @@ int run(const std::string& top, uint64_t bytes) {
 
 int main(int argc, char** argv) {
   if (argc < 2 || argc > 3) {
-    fmt::print(stderr, "usage: pairfs-bench-raid DIRECTORY [MIB]   (an empty directory; default 256)\n");
+    fmt::print(stderr,
+               "usage: pairfs-bench-raid DIRECTORY [MIB]   (an empty directory; default 256)\n");
     return 2;
   }
   return pairfs::run(argv[1], (argc == 3 ? std::strtoull(argv[2], nullptr, 10) : 256) << 20);

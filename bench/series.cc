@@ -71,7 +71,9 @@ class Series {
 
  private:
   double seconds() const { return options_.quick ? 0.4 : 2.0; }
-  uint64_t files_for(unsigned processes) const { return (options_.quick ? 4000 : 20000) / (processes > 1 ? 4 : 1); }
+  uint64_t files_for(unsigned processes) const {
+    return (options_.quick ? 4000 : 20000) / (processes > 1 ? 4 : 1);
+  }
   void failed() { ok_ = false; }
 
   std::string fresh(const char* name, unsigned processes) const {
@@ -83,9 +85,8 @@ class Series {
   // Gives how many operations each process has done at least.
   uint64_t step(const char* name, const char* work, const std::string& dir, unsigned processes,
                 uint64_t files, uint64_t mib = 1) {
-    const auto row = std::find_if(rows().begin(), rows().end(), [&](const Row& r) {
-      return std::strcmp(r.name, name) == 0;
-    });
+    const auto row = std::find_if(rows().begin(), rows().end(),
+                                  [&](const Row& r) { return std::strcmp(r.name, name) == 0; });
     if (options_.cold && std::strstr(name, "cold") != nullptr) drop_caches();
     const auto result = measure({work, dir, processes, files, mib, seconds()});
     on_step_(*row, processes, result);

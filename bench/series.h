@@ -16,17 +16,17 @@ namespace pairfs::bench {
 
 struct Row {
   const char* name;
-  const char* unit;        // "MiB/s", or what is counted by the second
-  unsigned few, many;      // processes
+  const char* unit;    // "MiB/s", or what is counted by the second
+  unsigned few, many;  // processes
 };
 
 // In the order of the table.
 const std::vector<Row>& rows();
 
 struct SeriesOptions {
-  std::string dir;         // an empty directory; what is left in it is the caller's to remove
-  bool quick = false;      // 0.4 s a step instead of 2 s
-  bool cold = false;       // forget what the kernel caches before steps that are called cold; needs root
+  std::string dir;     // an empty directory; what is left in it is the caller's to remove
+  bool quick = false;  // 0.4 s a step instead of 2 s
+  bool cold = false;  // forget what the kernel caches before steps that are called cold; needs root
 };
 
 // Called after each step. Nothing when it could not be done; the work has said why on stderr.

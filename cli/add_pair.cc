@@ -42,28 +42,29 @@ Trouble register_pair(const Picture& picture, const PairInfo& pair) {
     if (Trouble trouble = change_map(picture, volume_key(volume.id),
                                      [&](const auto& current, const auto&) -> Outcome<Bytes> {
                                        if (current)
-                                         return failed("somebody else added pair {} at this moment;"
-                                                       " try again", pair.id);
+                                         return failed(
+                                             "somebody else added pair {} at this moment;"
+                                             " try again",
+                                             pair.id);
                                        return encode(VolumeRecord{});
                                      }))
       return trouble;
-  return change_map(picture, kClusterKey,
-                    [&](const auto& current, const auto&) -> Outcome<Bytes> {
-                      auto map = current ? decode<ClusterMap>(*current) : std::nullopt;
-                      if (!map) return failed("the cluster's map cannot be read");
-                      map->pairs.push_back(pair);
-                      return encode(*map);
-                    });
+  return change_map(picture, kClusterKey, [&](const auto& current, const auto&) -> Outcome<Bytes> {
+    auto map = current ? decode<ClusterMap>(*current) : std::nullopt;
+    if (!map) return failed("the cluster's map cannot be read");
+    map->pairs.push_back(pair);
+    return encode(*map);
+  });
 }
 
 Outcome<uint16_t> next_pair_id(const Picture& picture) {
   uint16_t id = 0;
   // Only looks: what is there stays as it is.
-  Trouble trouble = change_map(picture, kClusterKey,
-                               [&](const auto& current, const auto& map) -> Outcome<Bytes> {
-                                 id = unused_pair_id(map);
-                                 return *current;
-                               });
+  Trouble trouble =
+      change_map(picture, kClusterKey, [&](const auto& current, const auto& map) -> Outcome<Bytes> {
+        id = unused_pair_id(map);
+        return *current;
+      });
   if (trouble) return *trouble;
   if (id > kPairMax) return refused("there have been {} pairs, which is the most", kPairMax);
   return id;
@@ -90,8 +91,10 @@ Trouble add_local_pair(const fs::path& directory, const SupervisorSettings& sett
   if (!cluster.ok()) return cluster.problem();
   const auto supervisor = running_supervisor(*cluster);
   if (!supervisor)
-    return refused("the cluster in {} is not running, and a pair is added to a running one; start it"
-                   " with pairfs up", directory.string());
+    return refused(
+        "the cluster in {} is not running, and a pair is added to a running one; start it"
+        " with pairfs up",
+        directory.string());
   const Picture picture = gather({cluster->router_endpoints, *cluster}, std::chrono::seconds(1));
   if (!picture.map_live) return failed("none of the cluster's routers answers");
   auto id = next_pair_id(picture);
@@ -141,13 +144,16 @@ Trouble add_remote_pair(const Picture& picture, const RemotePair& wanted) {
     pair.volumes.push_back(volume);
   }
   if (Trouble trouble = register_pair(picture, pair)) return trouble;
-  say(fmt::format("registered pair {}; start its nodes with these configurations, and make these"
-                  " directories first:", *id));
+  say(
+      fmt::format("registered pair {}; start its nodes with these configurations, and make these"
+                  " directories first:",
+                  *id));
   for (const VolumeInfo& volume : pair.volumes)
     for (const ElementInfo& element : volume.elements) say("  " + std::string(element.path));
   for (const NodeInfo& node : pair.nodes) {
     const bool insecure = refuse_listen(node.endpoint, false).has_value();
-    say(fmt::format("\n# node.toml of {0}\nname = \"{0}\"\ncluster_id = \"{1:016x}\"\n"
+    say(
+        fmt::format("\n# node.toml of {0}\nname = \"{0}\"\ncluster_id = \"{1:016x}\"\n"
                     "state_dir = \"/var/lib/pairfs/{0}\"\ninsecure_network = {2}\n\n"
                     "[map]\nendpoints = {3}",
                     std::string(node.name), picture.cluster_id, insecure,
@@ -176,14 +182,17 @@ Trouble add_pair_of_hosts(const Picture& picture, const InitRequest& wanted) {
     give_up_output(output, was_there);
     return trouble;
   }
-  say(fmt::format("registered pair {}, and wrote its configuration to {}\n\n"
-                  "1. Give each host its files, in /etc/pairfs:", *id, output.string()));
+  say(
+      fmt::format("registered pair {}, and wrote its configuration to {}\n\n"
+                  "1. Give each host its files, in /etc/pairfs:",
+                  *id, output.string()));
   say_files_of(plan, output);
   say("2. Mount the disks, and make these directories on them, one disk each:");
   say_elements_of(plan, *pair);
   say("3. Start them, each on its host:");
   say_starts_of(plan);
-  say("4. Give it its share of the data, when pairfs status shows it up:\n     pairfs rebalance start --wait");
+  say("4. Give it its share of the data, when pairfs status shows it up:\n     pairfs rebalance "
+      "start --wait");
   return std::nullopt;
 }
 

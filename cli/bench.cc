@@ -76,7 +76,8 @@ int run_bench(const BenchRequest& request) {
     fmt::print(request.json ? stderr : stdout, "{}\n", line);
     std::fflush(request.json ? stderr : stdout);
   };
-  if (!cold) tell("what is called cold is warm here: the kernel's caches are not dropped (root may)");
+  if (!cold)
+    tell("what is called cold is warm here: the kernel's caches are not dropped (root may)");
   bool all_done = true;
   std::vector<Measured> all;
   for (const std::string& path : paths) {
@@ -85,8 +86,8 @@ int run_bench(const BenchRequest& request) {
     tell(fmt::format("{}:", path));
     Measured measured{path, {}};
     all_done &= bench::run_series(
-        {work.path(), request.quick, cold},
-        [&](const bench::Row& row, unsigned processes, const std::optional<bench::Measurement>& result) {
+        {work.path(), request.quick, cold}, [&](const bench::Row& row, unsigned processes,
+                                                const std::optional<bench::Measurement>& result) {
           if (result) measured.results[{row.name, processes}] = *result;
           tell(result ? fmt::format("  {}, {}: {:.0f} {}", row.name, processes,
                                     amount_of(row, *result), row.unit)
@@ -99,7 +100,8 @@ int run_bench(const BenchRequest& request) {
   } else {
     say("");
     if (all.size() > 1)
-      say(fmt::format("the ratio beside a directory is {}'s amount divided by its own", request.path));
+      say(fmt::format("the ratio beside a directory is {}'s amount divided by its own",
+                      request.path));
     for (const std::string& line : bench_lines(all, has_unicode())) say(line);
   }
   return all_done ? kExitFine : kExitFailed;
@@ -110,10 +112,14 @@ int run_bench(const BenchRequest& request) {
 void add_bench(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("bench", "Measure how fast a directory is");
   auto request = std::make_shared<BenchRequest>();
-  command->add_option("PATH", request->path, "A directory; the work is done in one of its own there")
+  command
+      ->add_option("PATH", request->path, "A directory; the work is done in one of its own there")
       ->required();
-  command->add_option("--beside", request->beside, "Another directory, for comparison; may be repeated")
-      ->type_name("PATH")->allow_extra_args(false);
+  command
+      ->add_option("--beside", request->beside,
+                   "Another directory, for comparison; may be repeated")
+      ->type_name("PATH")
+      ->allow_extra_args(false);
   command->add_flag("--quick", request->quick, "0.4 s a step instead of 2 s: rough numbers");
   command->add_flag("--warm", request->warm, "Leave the machine's caches alone");
   command->add_flag("--json", request->json, "The results as JSON; progress on stderr");

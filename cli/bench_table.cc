@@ -23,7 +23,8 @@ std::string number(double amount) {
   return amount >= 10 ? fmt::format("{:.0f}", amount) : fmt::format("{:.1f}", amount);
 }
 
-const bench::Measurement* find(const Measured& measured, const bench::Row& row, unsigned processes) {
+const bench::Measurement* find(const Measured& measured, const bench::Row& row,
+                               unsigned processes) {
   const auto at = measured.results.find({row.name, processes});
   return at == measured.results.end() ? nullptr : &at->second;
 }

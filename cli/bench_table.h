@@ -14,7 +14,8 @@ namespace pairfs::cli {
 // What was measured in one directory.
 struct Measured {
   std::string path;
-  std::map<std::pair<std::string, unsigned>, bench::Measurement> results;  // by row's name, processes
+  std::map<std::pair<std::string, unsigned>, bench::Measurement>
+      results;  // by row's name, processes
 };
 
 // In the row's unit.

@@ -18,9 +18,12 @@ Trouble first_problem(Config& config) {
 
 fs::path Daemon::config() const {
   switch (kind) {
-    case Kind::kRouter: return directory / "router.toml";
-    case Kind::kNode: return directory / "node.toml";
-    case Kind::kMount: return directory / "mount.toml";
+    case Kind::kRouter:
+      return directory / "router.toml";
+    case Kind::kNode:
+      return directory / "node.toml";
+    case Kind::kMount:
+      return directory / "mount.toml";
   }
   return {};
 }
@@ -59,14 +62,17 @@ Outcome<Cluster> read_cluster(const fs::path& directory) {
   const fs::path file = cluster.directory / "cluster.toml";
   boost::system::error_code error;
   if (!fs::exists(file, error))
-    return refused("there is no cluster in {}; name its directory with --dir, or make one with"
-                   " pairfs up", cluster.directory.string());
+    return refused(
+        "there is no cluster in {}; name its directory with --dir, or make one with"
+        " pairfs up",
+        cluster.directory.string());
   Config config = Config::load_file(file.string());
   const int64_t version = config.required_integer("format_version", 1, 1'000'000);
   if (config.has("format_version") && version != kFormatVersion)
-    return refused("{} was made by another version of pairfs (format {}, this one knows {}); use"
-                   " that version, or another directory", cluster.directory.string(), version,
-                   kFormatVersion);
+    return refused(
+        "{} was made by another version of pairfs (format {}, this one knows {}); use"
+        " that version, or another directory",
+        cluster.directory.string(), version, kFormatVersion);
   cluster.id = config.required_identifier("cluster_id");
   cluster.transport = config.choice("transport", "ipc", {"ipc", "tcp"});
   cluster.link = config.choice("link", "zmq", {"zmq", "shm"});
@@ -79,33 +85,34 @@ Outcome<Cluster> read_cluster(const fs::path& directory) {
   const fs::path made_in = config.required_string("directory");
   if (Trouble trouble = first_problem(config)) return *trouble;
   if (made_in != cluster.directory)
-    return refused("the cluster in {} was made in {} and knows its elements by that path; move it"
-                   " back, or make the old path a symbolic link or a bind mount",
-                   cluster.directory.string(), made_in.string());
+    return refused(
+        "the cluster in {} was made in {} and knows its elements by that path; move it"
+        " back, or make the old path a symbolic link or a bind mount",
+        cluster.directory.string(), made_in.string());
   return cluster;
 }
 
 Trouble write_cluster(const Cluster& cluster) {
   return write_file(
       cluster.directory / "cluster.toml",
-      fmt::format("# A pairfs cluster on this machine. Written by pairfs up; not meant for editing.\n"
-                  "format_version = {}\n"
-                  "cluster_id = \"{:016x}\"\n"
-                  "directory = {}\n"
-                  "transport = {}\n"
-                  "link = {}\n"
-                  "raid_level = {}\n"
-                  "reach = {}\n"
-                  "runtime_directory = {}\n"
-                  "routers = {}\n"
-                  "router_endpoints = {}\n"
-                  "nodes = {}\n",
-                  kFormatVersion, cluster.id, toml_quoted(cluster.directory.string()),
-                  toml_quoted(cluster.transport), toml_quoted(cluster.link), cluster.raid_level,
-                  toml_quoted(cluster.reach),
-                  toml_quoted(cluster.runtime_directory.string()),
-                  toml_quoted(cluster.routers), toml_quoted(cluster.router_endpoints),
-                  toml_quoted(cluster.nodes)));
+      fmt::format(
+          "# A pairfs cluster on this machine. Written by pairfs up; not meant for editing.\n"
+          "format_version = {}\n"
+          "cluster_id = \"{:016x}\"\n"
+          "directory = {}\n"
+          "transport = {}\n"
+          "link = {}\n"
+          "raid_level = {}\n"
+          "reach = {}\n"
+          "runtime_directory = {}\n"
+          "routers = {}\n"
+          "router_endpoints = {}\n"
+          "nodes = {}\n",
+          kFormatVersion, cluster.id, toml_quoted(cluster.directory.string()),
+          toml_quoted(cluster.transport), toml_quoted(cluster.link), cluster.raid_level,
+          toml_quoted(cluster.reach), toml_quoted(cluster.runtime_directory.string()),
+          toml_quoted(cluster.routers), toml_quoted(cluster.router_endpoints),
+          toml_quoted(cluster.nodes)));
 }
 
 Outcome<SupervisorSettings> read_supervisor_settings(const Cluster& cluster) {

@@ -1,10 +1,9 @@
-// A local cluster's directory: what is where in it, and the file DIR/cluster.toml that makes it one.
-// Knows nothing of what runs. Any thread.
+// A local cluster's directory: what is where in it, and the file DIR/cluster.toml that makes it
+// one. Knows nothing of what runs. Any thread.
 //
 //   DIR/cluster.toml      who is in the cluster; the last thing that its creation writes
-//   DIR/r1 ..., DIR/1a ...  one directory per daemon: its configuration, log, pid, ready file, state
-//   DIR/mount             the same for the mount
-//   DIR/elements/1.0-e0   the storage elements
+//   DIR/r1 ..., DIR/1a ...  one directory per daemon: its configuration, log, pid, ready file,
+//   state DIR/mount             the same for the mount DIR/elements/1.0-e0   the storage elements
 //   DIR/link              what partners copy to each other through memory (link = "shm")
 //   DIR/supervisor.*      the supervisor's settings, pid and log
 #pragma once
@@ -38,7 +37,7 @@ struct Cluster {
   std::string transport = "ipc";
   std::string link = "zmq";  // of the nodes of a pair: zmq or shm
   unsigned raid_level = 1;
-  std::string reach = "dir";  // of the elements: dir or partner
+  std::string reach = "dir";   // of the elements: dir or partner
   fs::path runtime_directory;  // of ipc sockets; empty with tcp
   std::vector<std::string> routers;
   std::vector<std::string> nodes;
@@ -72,8 +71,8 @@ Trouble write_cluster(const Cluster& cluster);
 
 // What the supervisor keeps up beside the daemons.
 struct SupervisorSettings {
-  fs::path mount;               // canonical; empty: nothing is mounted
-  std::string mount_options;    // as after -o
+  fs::path mount;             // canonical; empty: nothing is mounted
+  std::string mount_options;  // as after -o
   bool restart = true;
 };
 Outcome<SupervisorSettings> read_supervisor_settings(const Cluster& cluster);

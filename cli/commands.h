@@ -1,5 +1,5 @@
-// The subcommands of `pairfs`. Each add_*() describes one to CLI11, with examples; its callback runs
-// it and leaves the exit code in `exit_code`. main.cc calls them all.
+// The subcommands of `pairfs`. Each add_*() describes one to CLI11, with examples; its callback
+// runs it and leaves the exit code in `exit_code`. main.cc calls them all.
 #pragma once
 
 #include <CLI/CLI.hpp>

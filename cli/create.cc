@@ -51,7 +51,8 @@ Trouble write_configurations(const Cluster& cluster, const ClusterMap& map) {
   return std::nullopt;
 }
 
-Cluster describe(const ClusterPlan& plan, const ClusterMap& map, const fs::path& runtime_directory) {
+Cluster describe(const ClusterPlan& plan, const ClusterMap& map,
+                 const fs::path& runtime_directory) {
   Cluster cluster;
   cluster.directory = plan.directory;
   cluster.id = map.cluster_id;
@@ -94,7 +95,8 @@ Outcome<Cluster> fill(const ClusterPlan& plan) {
   const Cluster cluster = describe(plan, map, runtime_directory);
   if (Trouble trouble = make_directories(cluster, map)) return *trouble;
   if (Trouble trouble = write_configurations(cluster, map)) return *trouble;
-  if (Trouble trouble = store_first_map(cluster.directory / map.routers[0].name.c_str() / "map", map))
+  if (Trouble trouble =
+          store_first_map(cluster.directory / map.routers[0].name.c_str() / "map", map))
     return *trouble;
   if (Trouble trouble = write_cluster(cluster)) return *trouble;
   return cluster;
@@ -115,8 +117,10 @@ const LevelNeeds* needs_of(unsigned level) {
 Trouble check_raid(unsigned level, unsigned elements) {
   const LevelNeeds* needs = needs_of(level);
   if (needs == nullptr)
-    return refused("there is no RAID level {} here; --raid takes 0 (no redundancy), 1 (a mirror over"
-                   " all elements), 5, 6 or 10", level);
+    return refused(
+        "there is no RAID level {} here; --raid takes 0 (no redundancy), 1 (a mirror over"
+        " all elements), 5, 6 or 10",
+        level);
   if (elements < needs->elements_min || elements > kElementsMax)
     return refused("--elements must be {} to {} per volume for RAID level {}, not {}",
                    needs->elements_min, kElementsMax, level, elements);
@@ -129,9 +133,11 @@ Trouble check_raid(unsigned level, unsigned elements) {
 Trouble check_domains(unsigned level, unsigned elements) {
   const bool survives = level == 1 || level == 10 || (level == 6 && elements == 4);
   if (survives && elements % 2 == 0) return std::nullopt;
-  return refused("with --reach partner each node has half of a volume's elements, and RAID level {}"
-                 " over {} does not survive the loss of one half; level 1 or 10 over an even number"
-                 " does, and level 6 over 4", level, elements);
+  return refused(
+      "with --reach partner each node has half of a volume's elements, and RAID level {}"
+      " over {} does not survive the loss of one half; level 1 or 10 over an even number"
+      " does, and level 6 over 4",
+      level, elements);
 }
 
 }  // namespace

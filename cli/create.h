@@ -14,7 +14,7 @@ struct ClusterPlan {
   unsigned elements = 4;  // per volume
   unsigned raid_level = 5;
   std::string transport = "ipc";
-  std::string link = "shm";  // or "zmq": how the nodes of a pair copy records to each other
+  std::string link = "shm";   // or "zmq": how the nodes of a pair copy records to each other
   std::string reach = "dir";  // or "partner": each node has half of the elements to itself
 };
 
@@ -28,8 +28,8 @@ Trouble check_plan(const ClusterPlan& plan);
 // directory of a file map store.
 Trouble store_first_map(const fs::path& directory, const ClusterMap& map);
 
-// Makes the cluster in an empty directory that exists, or in one where a creation was interrupted, which starts
-// anew. What it made is removed again when a step fails.
+// Makes the cluster in an empty directory that exists, or in one where a creation was interrupted,
+// which starts anew. What it made is removed again when a step fails.
 Outcome<Cluster> create_cluster(const ClusterPlan& plan);
 
 }  // namespace pairfs::cli

@@ -28,8 +28,10 @@ Trouble take_mount_away(const fs::path& mount, bool force) {
   if (!mounted || !mounted->is_pairfs()) return std::nullopt;
   const Answer answer = probe(mount, kProbeMs);
   if (answer == Answer::kSilent && !force)
-    return failed("the mount {} does not answer, so what its users still write would be lost; wait,"
-                  " or use --force", mount.string());
+    return failed(
+        "the mount {} does not answer, so what its users still write would be lost; wait,"
+        " or use --force",
+        mount.string());
   if (Trouble trouble = unmount(mount, answer == Answer::kDead ? Force::kAbort
                                        : force                 ? Force::kLazy
                                                                : Force::kNo))
@@ -82,8 +84,9 @@ int bring_down(const fs::path& directory, bool force) {
     clean = stop_through_supervisor(*cluster, *supervisor);
   if (anything_runs(*cluster)) clean = stop_all(*cluster, *settings, say) && clean;
   if (!clean)
-    return report(failed("the cluster is down, but not everything ended by itself; its data are found"
-                         " from the logs at the next pairfs up"));
+    return report(
+        failed("the cluster is down, but not everything ended by itself; its data are found"
+               " from the logs at the next pairfs up"));
   say(fmt::format("down; the data are in {}", cluster->directory.string()));
   return kExitFine;
 }
@@ -96,8 +99,9 @@ void add_down(CLI::App& app, int& exit_code) {
   auto force = std::make_shared<bool>(false);
   add_directory_option(*command, *where);
   command->add_flag("--force", *force, "Unmount also when the mount is busy or does not answer");
-  command->footer("Nothing is lost: pairfs up on the same directory finds the data again.\n\n"
-                  "Examples:\n  pairfs down\n  pairfs down --dir /srv/pairfs --force");
+  command->footer(
+      "Nothing is lost: pairfs up on the same directory finds the data again.\n\n"
+      "Examples:\n  pairfs down\n  pairfs down --dir /srv/pairfs --force");
   command->callback([=, &exit_code] { exit_code = bring_down(chosen_directory(*where), *force); });
 }
 

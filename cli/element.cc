@@ -49,7 +49,8 @@ int list(const Wish& wish) {
     out.push_back(entry);
     fine &= raid.value("state", "") == "optimal";
     if (wish.json) continue;
-    say(fmt::format("volume {}: RAID {}, {}", volume.id, raid.value("level", ""), raid.value("state", "")));
+    say(fmt::format("volume {}: RAID {}, {}", volume.id, raid.value("level", ""),
+                    raid.value("state", "")));
     for (const char* kind : {"elements", "spares"})
       for (const Json& e : raid.value(kind, Json::array()))
         say(fmt::format("  {:<10} {:<10} {:>12} used  {:>6} repaired  {} ({})", e.value("id", ""),
@@ -68,7 +69,8 @@ int change(const Wish& wish, const char* what) {
   if (!reach.ok()) return report(reach.problem());
   const std::string id = wish.volume.empty() ? volume_of(wish.id) : wish.volume;
   if (id.empty())
-    return report(refused("\"{}\" is not an element's id; pairfs element list shows them", wish.id));
+    return report(
+        refused("\"{}\" is not an element's id; pairfs element list shows them", wish.id));
   Json arguments = {{"what", what}, {"id", wish.id}};
   if (!wish.path.empty()) arguments["path"] = canonical_path(wish.path).string();
   if (auto problem = ask_executor(*reach, id, arguments)) return report(*problem);
@@ -102,31 +104,39 @@ void add_element(CLI::App& app, int& exit_code) {
     command->add_flag("--json", wish->json, "For programs");
   };
   const auto with_id = [wish](CLI::App* command) {
-    command->add_option("ID", wish->id, "An element, as pairfs element list names it: 1.0-e2")->required();
+    command->add_option("ID", wish->id, "An element, as pairfs element list names it: 1.0-e2")
+        ->required();
   };
-  auto* show = element->add_subcommand("list", "Every element, its state, and how far a rebuild is");
+  auto* show =
+      element->add_subcommand("list", "Every element, its state, and how far a rebuild is");
   common(show);
   show->add_option("--volume", wish->volume, "Of one volume only, as 1.0");
-  show->footer("Exit code 0: all groups are optimal; 1: one is not.\n\nExample:\n  pairfs element list --volume 1.0");
+  show->footer(
+      "Exit code 0: all groups are optimal; 1: one is not.\n\nExample:\n  pairfs element list "
+      "--volume 1.0");
   show->callback([=, &exit_code] { exit_code = list(*wish); });
 
   auto* fail = element->add_subcommand("fail", "Use an element no longer, until it is replaced");
   common(fail);
   with_id(fail);
-  fail->footer("Refused when its volume cannot do without it. A spare, if there is one, takes its place.\n\n"
-               "Example:\n  pairfs element fail 1.0-e2");
+  fail->footer(
+      "Refused when its volume cannot do without it. A spare, if there is one, takes its place.\n\n"
+      "Example:\n  pairfs element fail 1.0-e2");
   fail->callback([=, &exit_code] { exit_code = change(*wish, "fail"); });
 
-  auto* replace = element->add_subcommand("replace", "Put another directory in an element's place and rebuild it");
+  auto* replace = element->add_subcommand(
+      "replace", "Put another directory in an element's place and rebuild it");
   common(replace);
   with_id(replace);
   replace->add_option("PATH", wish->path, "The new directory (default: the same one again)");
   replace->add_flag("--wait", wish->wait, "Come back when it is rebuilt");
-  replace->footer("The volume serves on. Both nodes of the pair must reach the path.\n\nExample:\n"
-                  "  pairfs element replace 1.0-e2 /disks/new --wait");
+  replace->footer(
+      "The volume serves on. Both nodes of the pair must reach the path.\n\nExample:\n"
+      "  pairfs element replace 1.0-e2 /disks/new --wait");
   replace->callback([=, &exit_code] { exit_code = change(*wish, "replace"); });
 
-  auto* add = element->add_subcommand("add", "Give a volume a spare, which steps in for a failed element");
+  auto* add =
+      element->add_subcommand("add", "Give a volume a spare, which steps in for a failed element");
   common(add);
   add->add_option("PATH", wish->path, "The spare's directory")->required();
   add->add_option("--volume", wish->volume, "The volume, as 1.0")->required();

@@ -53,8 +53,10 @@ Trouble prepare_runtime_directory(const fs::path& directory) {
   struct stat found {};
   if (::lstat(directory.c_str(), &found) != 0 || !S_ISDIR(found.st_mode) ||
       found.st_uid != ::geteuid() || (found.st_mode & 077) != 0)
-    return refused("{} should be a directory of this user alone (mode 0700), for the daemons'"
-                   " sockets, but is not; remove it and try again", directory.string());
+    return refused(
+        "{} should be a directory of this user alone (mode 0700), for the daemons'"
+        " sockets, but is not; remove it and try again",
+        directory.string());
   return std::nullopt;
 }
 
@@ -82,8 +84,10 @@ Trouble check_port_free(const std::string& endpoint, const std::string& owner) {
   const bool listening = fd >= 0 && ::listen(fd, 1) == 0;
   if (fd >= 0) ::close(fd);
   if (listening) return std::nullopt;
-  return refused("port {} of 127.0.0.1, where {} of this cluster listens, is in use by another"
-                 " program; stop that program and try again", port, owner);
+  return refused(
+      "port {} of 127.0.0.1, where {} of this cluster listens, is in use by another"
+      " program; stop that program and try again",
+      port, owner);
 }
 
 }  // namespace pairfs::cli

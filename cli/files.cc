@@ -45,8 +45,10 @@ std::string last_lines(const fs::path& path, size_t count) {
   std::ifstream in(path.string(), std::ios::binary);
   constexpr std::streamoff kTailBytes = 16 << 10;
   in.seekg(0, std::ios::end);
-  if (in.tellg() > kTailBytes) in.seekg(-kTailBytes, std::ios::end);
-  else in.seekg(0);
+  if (in.tellg() > kTailBytes)
+    in.seekg(-kTailBytes, std::ios::end);
+  else
+    in.seekg(0);
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);)
     if (!line.empty()) lines.push_back(line);

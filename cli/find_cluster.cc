@@ -40,8 +40,10 @@ Outcome<std::vector<std::string>> parse_endpoints(const std::string& text) {
     if (part.find("://") == std::string::npos) part = "tcp://" + part;
     const bool tcp = part.starts_with("tcp://") && part.find(':', 6) != std::string::npos;
     if (!tcp && !part.starts_with("ipc:///"))
-      return refused("\"{}\" is not a router's endpoint; expected HOST:PORT, tcp://HOST:PORT or"
-                     " ipc:///PATH", part);
+      return refused(
+          "\"{}\" is not a router's endpoint; expected HOST:PORT, tcp://HOST:PORT or"
+          " ipc:///PATH",
+          part);
     endpoints.push_back(part);
   }
   if (endpoints.empty())

@@ -62,8 +62,8 @@ size_t endpoint_count(const ClusterPlan& plan) {
   return plan.routers + 1 + plan.pairs * 2 * (plan.reach == "partner" ? 3 : 2);
 }
 
-ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id, const fs::path& runtime_directory,
-                     const std::vector<uint16_t>& ports) {
+ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id,
+                     const fs::path& runtime_directory, const std::vector<uint16_t>& ports) {
   ClusterMap map;
   map.cluster_id = cluster_id;
   Endpoints endpoints(runtime_directory, ports);
@@ -80,8 +80,8 @@ ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id, const fs::pat
       const unsigned index = (i - 1) * kVolumesPerPair + half;
       const unsigned first = kSliceCount * index / volumes;
       const unsigned next = kSliceCount * (index + 1) / volumes;
-      map.slices.push_back({static_cast<Slice>(first), next - first,
-                            map.pairs.back().volumes[half].id});
+      map.slices.push_back(
+          {static_cast<Slice>(first), next - first, map.pairs.back().volumes[half].id});
     }
   }
   return map;

@@ -20,7 +20,7 @@ PairInfo new_pair(const ClusterPlan& plan, uint16_t id, const fs::path& runtime_
 // r1 ... of which the first holds the map, and the slices spread evenly: contiguous ranges in the
 // order of the volumes, so that slice 0, the root's, is on 1.0. `ports`: as many as
 // endpoint_count() with tcp, else none.
-ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id, const fs::path& runtime_directory,
-                     const std::vector<uint16_t>& ports);
+ClusterMap first_map(const ClusterPlan& plan, uint64_t cluster_id,
+                     const fs::path& runtime_directory, const std::vector<uint16_t>& ports);
 
 }  // namespace pairfs::cli

@@ -34,9 +34,9 @@ Outcome<nlohmann::json> next_piece(const Reach& reach, Picture& picture, VolumeI
     const NodeInfo* node = picture.map.find_node(picture.records[volume].executor.name);
     if (node != nullptr) {
       const nlohmann::json arguments = {{"volume", to_string(volume)}, {"after", after}};
-      const auto answers =
-          ask_all({question(node->endpoint, AdminRequest{Bytes("scan_namespace"), arguments.dump()})},
-                  picture.cluster_id, kAskMax);
+      const auto answers = ask_all(
+          {question(node->endpoint, AdminRequest{Bytes("scan_namespace"), arguments.dump()})},
+          picture.cluster_id, kAskMax);
       const auto reply = answers[0] ? decode<AdminReply>(answers[0]->body) : std::nullopt;
       if (reply && reply->ok) {
         auto json = nlohmann::json::parse(reply->json, nullptr, false);
@@ -57,8 +57,7 @@ Trouble read_volume(const Reach& reach, Picture& picture, VolumeId volume, Names
     if (!piece.ok()) return piece.problem();
     for (const auto& row : (*piece)["inodes"])
       graph.add_inode({{row[0], row[1]}, row[2], row[3], {row[4], row[5]}});
-    for (const auto& row : (*piece)["entries"])
-      graph.add_entry(row[0], {row[1], row[2]}, row[3]);
+    for (const auto& row : (*piece)["entries"]) graph.add_entry(row[0], {row[1], row[2]}, row[3]);
     if (piece->value("end", true)) return std::nullopt;
     after = piece->value("after", "");
   }
@@ -122,10 +121,11 @@ int check_namespace(const NamespaceCheck& check) {
     return sound ? kExitFine : kExitFailed;
   }
   for (const std::string& problem : pass->problems) say(problem);
-  say(fmt::format("{}: {} inodes, {} names; {} promises of transactions, {} decisions and {} moving"
+  say(
+      fmt::format("{}: {} inodes, {} names; {} promises of transactions, {} decisions and {} moving"
                   " slices are open",
-                  sound ? "the tree is sound" : "the tree is NOT sound", pass->inodes, pass->entries,
-                  open["held"].get<size_t>(), open["decided"].get<size_t>(),
+                  sound ? "the tree is sound" : "the tree is NOT sound", pass->inodes,
+                  pass->entries, open["held"].get<size_t>(), open["decided"].get<size_t>(),
                   open["moving_slices"].get<size_t>()));
   return sound ? kExitFine : kExitFailed;
 }

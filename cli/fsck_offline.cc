@@ -31,10 +31,12 @@ const Daemon* find_node(const std::vector<Daemon>& daemons, const std::string& n
 bool is_running(const Cluster& cluster) {
   const std::vector<Daemon> daemons = cluster.daemons();
   return running_supervisor(cluster) ||
-         std::any_of(daemons.begin(), daemons.end(), [](const Daemon& d) { return running(d).has_value(); });
+         std::any_of(daemons.begin(), daemons.end(),
+                     [](const Daemon& d) { return running(d).has_value(); });
 }
 
-Outcome<Json> check_volume_offline(const Cluster& cluster, const Picture& picture, VolumeId volume, bool repair) {
+Outcome<Json> check_volume_offline(const Cluster& cluster, const Picture& picture, VolumeId volume,
+                                   bool repair) {
   const std::string id = to_string(volume);
   const auto record = picture.records.find(volume);
   if (record == picture.records.end() || record->second.epoch == 0)
@@ -42,13 +44,15 @@ Outcome<Json> check_volume_offline(const Cluster& cluster, const Picture& pictur
   const std::string name = record->second.executor.name;
   const std::vector<Daemon> daemons = cluster.daemons();
   const Daemon* node = find_node(daemons, name);
-  if (node == nullptr) return failed("node {}, which executed volume {} last, is not of this cluster", name, id);
+  if (node == nullptr)
+    return failed("node {}, which executed volume {} last, is not of this cluster", name, id);
   auto program = find_program(node->program);
   if (!program.ok()) return program.problem();
   const fs::path report = node->directory / "fsck.json";
   boost::system::error_code error;
   fs::remove(report, error);
-  std::vector<std::string> arguments = {"--config", node->config().string(), "--fsck", id, "--report", report.string()};
+  std::vector<std::string> arguments = {"--config", node->config().string(), "--fsck", id,
+                                        "--report", report.string()};
   if (repair) arguments.push_back("--repair");
   auto pid = launch({*program, arguments, node->log(), false});
   if (!pid.ok()) return pid.problem();
@@ -57,8 +61,10 @@ Outcome<Json> check_volume_offline(const Cluster& cluster, const Picture& pictur
   const Json told = Json::parse(text.value_or(""), nullptr, false);
   fs::remove(report, error);
   if (!told.is_object())
-    return failed("the check of volume {} ended with exit code {}; {} says more", id, code, node->log().string());
-  if (told.contains("error")) return failed("volume {} cannot be checked: {}", id, told.value("error", ""));
+    return failed("the check of volume {} ended with exit code {}; {} says more", id, code,
+                  node->log().string());
+  if (told.contains("error"))
+    return failed("volume {} cannot be checked: {}", id, told.value("error", ""));
   return told.value("findings", Json::array());
 }
 

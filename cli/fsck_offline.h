@@ -8,8 +8,8 @@
 namespace pairfs::cli {
 
 // The findings of a volume: a JSON list of objects with kind, where and repaired.
-Outcome<nlohmann::json> check_volume_offline(const Cluster& cluster, const Picture& picture, VolumeId volume,
-                                             bool repair);
+Outcome<nlohmann::json> check_volume_offline(const Cluster& cluster, const Picture& picture,
+                                             VolumeId volume, bool repair);
 // True when a router or a node of the cluster runs.
 bool is_running(const Cluster& cluster);
 

@@ -22,7 +22,8 @@ Trouble write_files(const InitRequest& request, const InitPlan& plan, const fs::
     return output / plan.host_of.at(name) / (name + ".toml");
   };
   for (const RouterInfo& router : plan.map.routers)
-    if (Trouble trouble = make_private_directory(output / plan.host_of.at(router.name))) return trouble;
+    if (Trouble trouble = make_private_directory(output / plan.host_of.at(router.name)))
+      return trouble;
   for (const RouterInfo& router : plan.map.routers)
     if (Trouble trouble = write_file(file(router.name), annotated_router(request, plan, router)))
       return trouble;
@@ -34,13 +35,15 @@ Trouble write_files(const InitRequest& request, const InitPlan& plan, const fs::
 
 void say_what_to_do(const InitRequest& request, const InitPlan& plan, const fs::path& output) {
   const RouterInfo& first = plan.map.routers.front();
-  say(fmt::format("wrote a cluster of {} pairs and {} routers to {}\n\n"
+  say(
+      fmt::format("wrote a cluster of {} pairs and {} routers to {}\n\n"
                   "There is no authentication yet: run it on a network that you trust.\n\n"
                   "1. Give each host its files, in /etc/pairfs:",
                   plan.map.pairs.size(), plan.map.routers.size(), output.string()));
   say_files_of(plan, output);
   if (request.map.empty())
-    say(fmt::format("2. Give the first router its first map, once:\n"
+    say(
+        fmt::format("2. Give the first router its first map, once:\n"
                     "     scp -r {} root@{}:{}/{}/map",
                     (output / "map").string(), plan.host_of.at(first.name), request.state_directory,
                     first.name.c_str()));
@@ -54,9 +57,11 @@ void say_what_to_do(const InitRequest& request, const InitPlan& plan, const fs::
   std::string routers;
   for (const RouterInfo& router : plan.map.routers)
     routers += (routers.empty() ? "" : ",") + router.endpoint.substr(6);
-  say(fmt::format("5. Mount it on any machine, or say the same in /etc/fstab:\n"
+  say(
+      fmt::format("5. Mount it on any machine, or say the same in /etc/fstab:\n"
                   "     mount -t fuse.pairfs {} /mnt\n\n"
-                  "docs/operating.md says the rest.", routers));
+                  "docs/operating.md says the rest.",
+                  routers));
 }
 
 int init(const InitRequest& request) {
@@ -78,22 +83,29 @@ int init(const InitRequest& request) {
 }  // namespace
 
 void add_init(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("init", "Write the configuration of a cluster of real machines");
+  auto* command =
+      app.add_subcommand("init", "Write the configuration of a cluster of real machines");
   auto request = std::make_shared<InitRequest>();
   command->add_option("--pair", request->pairs, "The two hosts of a pair; once per pair")
-      ->type_name("HOSTA,HOSTB")->required()->allow_extra_args(false);
-  command->add_option("--router", request->routers,
-                      "A router's host; once per router (default: the hosts of the first pair)")
-      ->type_name("HOST")->allow_extra_args(false);
+      ->type_name("HOSTA,HOSTB")
+      ->required()
+      ->allow_extra_args(false);
+  command
+      ->add_option("--router", request->routers,
+                   "A router's host; once per router (default: the hosts of the first pair)")
+      ->type_name("HOST")
+      ->allow_extra_args(false);
   command->add_option("--out", request->output, "Where to write; absent or empty")
-      ->type_name("DIR")->required();
+      ->type_name("DIR")
+      ->required();
   command->add_option("--map", request->map,
                       "Keep the map in ZooKeeper: zookeeper://HOST:2181[,HOST:2181...]/DIRECTORY"
                       " (default: the first router holds it)");
   add_host_options(*command, *request);
   command->footer(
       "Example:\n"
-      "  pairfs init --pair node1,node2 --pair node3,node4 --router node1 --router node3 --out cluster");
+      "  pairfs init --pair node1,node2 --pair node3,node4 --router node1 --router node3 --out "
+      "cluster");
   command->callback([=, &exit_code] { exit_code = init(*request); });
 }
 

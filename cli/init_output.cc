@@ -15,16 +15,22 @@ void add_host_options(CLI::App& command, InitRequest& request) {
   command.add_option("--elements", request.elements, "Storage elements of each volume")
       ->capture_default_str();
   command.add_option("--raid", request.raid_level, "RAID level of the volumes")
-      ->type_name("LEVEL")->capture_default_str();
-  command.add_option("--reach", request.reach,
-                     "dir: both hosts of a pair open every element; partner: each has every second"
-                     " one to itself, and reaches the others through its partner")
-      ->check(CLI::IsMember({"dir", "partner"}))->capture_default_str();
-  command.add_option("--element-dir", request.element_directory,
-                     "Where each host mounts the elements: DIR/1.0-e0 and so on")
-      ->type_name("DIR")->capture_default_str();
+      ->type_name("LEVEL")
+      ->capture_default_str();
+  command
+      .add_option("--reach", request.reach,
+                  "dir: both hosts of a pair open every element; partner: each has every second"
+                  " one to itself, and reaches the others through its partner")
+      ->check(CLI::IsMember({"dir", "partner"}))
+      ->capture_default_str();
+  command
+      .add_option("--element-dir", request.element_directory,
+                  "Where each host mounts the elements: DIR/1.0-e0 and so on")
+      ->type_name("DIR")
+      ->capture_default_str();
   command.add_option("--state-dir", request.state_directory, "Where daemons keep their state")
-      ->type_name("DIR")->capture_default_str();
+      ->type_name("DIR")
+      ->capture_default_str();
   command.add_option("--port", request.port, "A host's first port")->capture_default_str();
 }
 
@@ -41,8 +47,10 @@ Trouble claim_output(const fs::path& output) {
   if (fs::exists(output, error)) {
     if (!fs::is_directory(output, error)) return refused("{} is not a directory", output.string());
     if (!fs::is_empty(output, error) || error)
-      return refused("{} is not empty, and a cluster that is there is not overwritten; name another"
-                     " directory with --out", output.string());
+      return refused(
+          "{} is not empty, and a cluster that is there is not overwritten; name another"
+          " directory with --out",
+          output.string());
     return std::nullopt;
   }
   if (::mkdir(output.c_str(), 0700) != 0)

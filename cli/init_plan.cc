@@ -13,7 +13,9 @@ constexpr unsigned kNodePortsFrom = 10;  // above a host's first port
 constexpr size_t kRoutersPerHostMax = kNodePortsFrom / 2;
 
 bool is_host(const std::string& text) {
-  const auto allowed = [](unsigned char c) { return std::isalnum(c) || c == '.' || c == '-' || c == '_'; };
+  const auto allowed = [](unsigned char c) {
+    return std::isalnum(c) || c == '.' || c == '-' || c == '_';
+  };
   return !text.empty() && text.size() <= 253 && std::all_of(text.begin(), text.end(), allowed);
 }
 
@@ -50,8 +52,10 @@ Outcome<std::vector<std::string>> hosts_of_pair(const std::string& text) {
   if (hosts.size() != 2 || !is_host(hosts[0]) || !is_host(hosts[1]))
     return refused("--pair {}: expected two hosts, as in --pair node1.example,node2.example", text);
   if (hosts[0] == hosts[1] && hosts[0].rfind("127.", 0) != 0 && hosts[0] != "localhost")
-    return refused("--pair {}: both nodes of a pair on one host would go down together; name two"
-                   " hosts", text);
+    return refused(
+        "--pair {}: both nodes of a pair on one host would go down together; name two"
+        " hosts",
+        text);
   return hosts;
 }
 
@@ -113,9 +117,10 @@ Outcome<InitPlan> plan_cluster(const InitRequest& request, uint64_t cluster_id) 
       for (const NodeInfo& node : pair->nodes) routers.push_back(plan.host_of[node.name]);
     for (unsigned half = 0; half < kVolumesPerPair; ++half) {
       const size_t index = (i - 1) * kVolumesPerPair + half;
-      const size_t first = kSliceCount * index / volumes, next = kSliceCount * (index + 1) / volumes;
-      map.slices.push_back({static_cast<Slice>(first), static_cast<uint32_t>(next - first),
-                            pair->volumes[half].id});
+      const size_t first = kSliceCount * index / volumes,
+                   next = kSliceCount * (index + 1) / volumes;
+      map.slices.push_back(
+          {static_cast<Slice>(first), static_cast<uint32_t>(next - first), pair->volumes[half].id});
     }
     map.pairs.push_back(std::move(*pair));
   }

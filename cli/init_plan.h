@@ -1,5 +1,5 @@
-// What `pairfs init` was asked for, and the map of the cluster that comes of it; the same for one more
-// pair of a cluster that is there. No I/O. Any thread.
+// What `pairfs init` was asked for, and the map of the cluster that comes of it; the same for one
+// more pair of a cluster that is there. No I/O. Any thread.
 #pragma once
 
 #include <map>
@@ -15,13 +15,13 @@ struct InitRequest {
   std::vector<std::string> pairs;    // "HOSTA,HOSTB"
   std::vector<std::string> routers;  // hosts; empty: those of the first pair
   std::string output;
-  std::string map;                   // "zookeeper://..."; empty: the first router holds it
+  std::string map;  // "zookeeper://..."; empty: the first router holds it
   std::string state_directory = "/var/lib/pairfs";
   std::string element_directory = "/srv/pairfs";
-  unsigned elements = 2;             // per volume
+  unsigned elements = 2;  // per volume
   unsigned raid_level = 1;
-  std::string reach = "dir";         // or "partner": each host has every second element to itself
-  uint16_t port = 7400;              // the first of a host's routers; its nodes begin ten higher
+  std::string reach = "dir";  // or "partner": each host has every second element to itself
+  uint16_t port = 7400;       // the first of a host's routers; its nodes begin ten higher
 };
 
 struct InitPlan {

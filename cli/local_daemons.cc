@@ -47,7 +47,8 @@ bool stop(const std::vector<Daemon>& daemons, int timeout_ms,
     const bool killed = std::any_of(left.begin(), left.end(), [&](const ProcessId& one) {
       return id->starts_with(std::to_string(one.pid) + " ");
     });
-    told(killed ? fmt::format("{} did not end within {} s and was killed", daemon.name, timeout_ms / 1000)
+    told(killed ? fmt::format("{} did not end within {} s and was killed", daemon.name,
+                              timeout_ms / 1000)
                 : fmt::format("{} stopped", daemon.name));
     if (!running(daemon)) ::unlink(daemon.pid_file().c_str());
   }

@@ -7,8 +7,9 @@ int main(int argc, char** argv) {
   CLI::App app("pairfs: a POSIX filesystem served by highly available pairs of nodes.", "pairfs");
   app.set_version_flag("--version", "pairfs " PAIRFS_VERSION);
   app.require_subcommand(1);
-  app.footer("Each command has --help with examples. Exit codes: 0 fine, 1 degraded or failed,\n"
-             "2 wrong usage (nothing was started, nothing changed).");
+  app.footer(
+      "Each command has --help with examples. Exit codes: 0 fine, 1 degraded or failed,\n"
+      "2 wrong usage (nothing was started, nothing changed).");
   std::string why;
   pairfs::start_logging({"", "error"}, &why);
   int exit_code = kExitFine;
@@ -34,7 +35,9 @@ int main(int argc, char** argv) {
   add_rebalance(app, exit_code);
   add_placement(app, exit_code);
   add_supervise(app, exit_code);
-  const auto is_first_word = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
+  const auto is_first_word = [&](const CLI::App* command) {
+    return command->get_name() == argv[1];
+  };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first_word).empty())
     return report(refused("there is no command \"{}\"; pairfs --help lists them", argv[1]));
   try {

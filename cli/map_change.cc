@@ -23,7 +23,8 @@ Trouble change_map(const Picture& picture, const std::string& key, const MapChan
     client->step(boot_now());
     if (outcome == MapClient::SwapOutcome::kSwapped) return std::nullopt;
     if (outcome == MapClient::SwapOutcome::kUnknown)
-      return failed("the map's holder did not answer; whether the change was made, pairfs status tells");
+      return failed(
+          "the map's holder did not answer; whether the change was made, pairfs status tells");
     if (outcome == MapClient::SwapOutcome::kConflict) asked = false;
     outcome.reset();
     if (client->known() && !asked) {
@@ -38,8 +39,9 @@ Trouble change_map(const Picture& picture, const std::string& key, const MapChan
       swap.expected_version = entry == nullptr ? 0 : entry->version;
       swap.value = std::move(*wanted);
       asked = true;
-      client->swap(std::move(swap), kSwapMax,
-                   [&outcome](MapClient::SwapOutcome became, const MapEntry&) { outcome = became; });
+      client->swap(
+          std::move(swap), kSwapMax,
+          [&outcome](MapClient::SwapOutcome became, const MapEntry&) { outcome = became; });
       continue;
     }
     const Duration wait = client->next_wake() - boot_now();

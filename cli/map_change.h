@@ -1,5 +1,5 @@
-// Changes of the cluster's map by people: read, change, compare-and-swap, again when somebody else was
-// faster. One thread.
+// Changes of the cluster's map by people: read, change, compare-and-swap, again when somebody else
+// was faster. One thread.
 #pragma once
 
 #include <functional>
@@ -10,8 +10,8 @@
 
 namespace pairfs::cli {
 
-// What a record is to become, from what it is (nullopt: it is not there), and the whole map beside it.
-// May be called several times.
+// What a record is to become, from what it is (nullopt: it is not there), and the whole map beside
+// it. May be called several times.
 using MapChange = std::function<Outcome<Bytes>(const std::optional<Bytes>& current,
                                                const std::vector<MapEntry>& map)>;
 

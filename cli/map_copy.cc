@@ -1,6 +1,6 @@
-// pairfs map copy: moves a cluster's map between the embedded store's directory and ZooKeeper, while
-// the cluster is stopped. Every record keeps its version, so that whoever knows the map already finds
-// it no older than before.
+// pairfs map copy: moves a cluster's map between the embedded store's directory and ZooKeeper,
+// while the cluster is stopped. Every record keeps its version, so that whoever knows the map
+// already finds it no older than before.
 #include <chrono>
 #include <functional>
 
@@ -86,7 +86,8 @@ class ZooKeeperPlace final : public Place {
   Poller poller_;
 };
 
-Outcome<std::unique_ptr<Place>> open_place(const std::string& text, uint64_t cluster_id, bool source) {
+Outcome<std::unique_ptr<Place>> open_place(const std::string& text, uint64_t cluster_id,
+                                           bool source) {
   if (is_zookeeper_endpoint(text)) {
     try {
       return std::unique_ptr<Place>(std::make_unique<ZooKeeperPlace>(text, cluster_id));
@@ -96,8 +97,10 @@ Outcome<std::unique_ptr<Place>> open_place(const std::string& text, uint64_t clu
   }
   boost::system::error_code error;
   if (source && !fs::exists(fs::path(text) / "map", error))
-    return refused("there is no map in {}; expected the map.dir of the router that holds it, or"
-                   " zookeeper://HOST:2181/DIRECTORY", text);
+    return refused(
+        "there is no map in {}; expected the map.dir of the router that holds it, or"
+        " zookeeper://HOST:2181/DIRECTORY",
+        text);
   std::string why;
   auto store = FileMapStore::open(text, &why);
   if (store == nullptr) return refused("{}", why);
@@ -133,10 +136,12 @@ void add_map_copy(CLI::App& map, int& exit_code) {
   auto* command = map.add_subcommand("copy", "Copy the map of a stopped cluster to another store");
   auto from = std::make_shared<std::string>();
   auto to = std::make_shared<std::string>();
-  command->add_option("FROM", *from, "The map's directory, or zookeeper://HOST:2181/DIRECTORY")->required();
+  command->add_option("FROM", *from, "The map's directory, or zookeeper://HOST:2181/DIRECTORY")
+      ->required();
   command->add_option("TO", *to, "Likewise; it must hold no map yet")->required();
-  command->footer("Example, to move the map of a stopped cluster to ZooKeeper:\n"
-                  "  pairfs map copy /var/lib/pairfs/r1/map zookeeper://zk1:2181,zk2:2181,zk3:2181/pairfs");
+  command->footer(
+      "Example, to move the map of a stopped cluster to ZooKeeper:\n"
+      "  pairfs map copy /var/lib/pairfs/r1/map zookeeper://zk1:2181,zk2:2181,zk3:2181/pairfs");
   command->callback([=, &exit_code] { exit_code = copy(*from, *to); });
 }
 

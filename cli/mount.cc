@@ -27,9 +27,11 @@ int mount(const MountRequest& request) {
   auto program = find_program("pairfs-mount");
   if (!program.ok()) return report(program.problem());
   // The path may not look like an option, so it is given as an absolute one.
-  std::vector<std::string> words = {program->string(), request.source,
+  std::vector<std::string> words = {program->string(),
+                                    request.source,
                                     fs::absolute(request.path).string(),
-                                    "-o", "fsname=" + mount_source(*routers, source.subtree),
+                                    "-o",
+                                    "fsname=" + mount_source(*routers, source.subtree),
                                     "--replace"};  // a dead mount of ours, and nothing else
   if (!request.router.empty()) words.push_back("--router=" + request.router);
   if (request.foreground) words.push_back("--foreground");
@@ -71,22 +73,25 @@ int unmount_pairfs(const std::string& text, bool force) {
 void add_mount(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("mount", "Mount a cluster at a directory");
   auto request = std::make_shared<MountRequest>();
-  command->add_option("ROUTER", request->source,
-                      "Its routers: ENDPOINT[,ENDPOINT...], and :/DIRECTORY behind them for what is"
-                      " below one directory only")
+  command
+      ->add_option("ROUTER", request->source,
+                   "Its routers: ENDPOINT[,ENDPOINT...], and :/DIRECTORY behind them for what is"
+                   " below one directory only")
       ->required();
   command->add_option("PATH", request->path, "An empty directory")->required();
   command->add_option("-o", request->options, "Mount options, see pairfs-mount --help")
       ->type_name("OPTION[,OPTION...]")
       ->allow_extra_args(false);
   command->add_flag("-f,--foreground", request->foreground, "Stay in the foreground");
-  command->add_option("--router", request->router,
-                      "embedded: route inside the mount, which saves a hop; separate: not")
+  command
+      ->add_option("--router", request->router,
+                   "embedded: route inside the mount, which saves a hop; separate: not")
       ->check(CLI::IsMember({"embedded", "separate"}));
-  command->footer("Examples:\n"
-                  "  pairfs mount tcp://127.0.0.1:7400,tcp://127.0.0.1:7401 /mnt/files\n"
-                  "  pairfs mount router1:7400,router2:7400:/projects /mnt/projects\n"
-                  "  pairfs mount ipc:///run/pairfs-0123/r1 /mnt/files -o noatime,wait");
+  command->footer(
+      "Examples:\n"
+      "  pairfs mount tcp://127.0.0.1:7400,tcp://127.0.0.1:7401 /mnt/files\n"
+      "  pairfs mount router1:7400,router2:7400:/projects /mnt/projects\n"
+      "  pairfs mount ipc:///run/pairfs-0123/r1 /mnt/files -o noatime,wait");
   command->callback([=, &exit_code] { exit_code = mount(*request); });
 }
 
@@ -95,8 +100,9 @@ void add_umount(CLI::App& app, int& exit_code) {
   auto path = std::make_shared<std::string>();
   auto force = std::make_shared<bool>(false);
   command->add_option("PATH", *path, "Where it is mounted")->required();
-  command->add_flag("--force", *force,
-                    "Take it out of the tree even if it is busy, and end what waits in it with an error");
+  command->add_flag(
+      "--force", *force,
+      "Take it out of the tree even if it is busy, and end what waits in it with an error");
   command->footer("Examples:\n  pairfs umount /mnt/files\n  pairfs umount --force /mnt/files");
   command->callback([=, &exit_code] { exit_code = unmount_pairfs(*path, *force); });
 }

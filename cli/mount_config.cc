@@ -22,8 +22,7 @@ Trouble write_mount_config(const Cluster& cluster, const SupervisorSettings& set
                                 "ready_file = {}\n\n[log]\nlevel = \"info\"\n",
                                 toml_quoted(cluster.router_endpoints),
                                 toml_quoted(settings.mount.string()), toml_quoted(options),
-                                ::geteuid() != 0,
-                                toml_quoted(mount.ready_file().string())));
+                                ::geteuid() != 0, toml_quoted(mount.ready_file().string())));
 }
 
 }  // namespace pairfs::cli

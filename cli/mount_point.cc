@@ -49,7 +49,8 @@ Trouble busy(const fs::path& path) {
 // As an ordinary user, through the setuid helper.
 Trouble unmount_as_user(const fs::path& path, bool lazy) {
   const auto helper = find_fusermount();
-  if (!helper) return refused("fusermount3 is needed to unmount as an ordinary user; install fuse3");
+  if (!helper)
+    return refused("fusermount3 is needed to unmount as an ordinary user; install fuse3");
   std::vector<std::string> arguments = {"-u", "-q"};
   if (lazy) arguments.push_back("-z");
   arguments.push_back("--");
@@ -60,8 +61,8 @@ Trouble unmount_as_user(const fs::path& path, bool lazy) {
 }
 
 bool write_abort(const fs::path& connections, unsigned number) {
-  const int fd = ::open((connections / std::to_string(number) / "abort").c_str(),
-                        O_WRONLY | O_CLOEXEC);
+  const int fd =
+      ::open((connections / std::to_string(number) / "abort").c_str(), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return false;
   const bool told = ::write(fd, "1", 1) == 1;
   ::close(fd);
@@ -133,7 +134,8 @@ Trouble unmount(const fs::path& path, Force force) {
   if (!mounted) return refused("nothing is mounted at {}", path.string());
   if (::geteuid() != 0) {
     if (Trouble trouble = unmount_as_user(path, force != Force::kNo)) return trouble;
-  } else if (::umount2(path.c_str(), UMOUNT_NOFOLLOW | (force == Force::kNo ? 0 : MNT_DETACH)) != 0) {
+  } else if (::umount2(path.c_str(), UMOUNT_NOFOLLOW | (force == Force::kNo ? 0 : MNT_DETACH)) !=
+             0) {
     if (errno == EBUSY) return busy(path);
     return failed("{} cannot be unmounted: {}", path.string(), std::strerror(errno));
   }
@@ -147,9 +149,10 @@ Trouble check_fuse_available() {
   if (fd < 0 || ::fstat(fd, &device) != 0 || !S_ISCHR(device.st_mode)) {
     const int reason = fd < 0 ? errno : ENODEV;
     if (fd >= 0) ::close(fd);
-    return refused("/dev/fuse cannot be used ({}); load the kernel module (modprobe fuse), or start"
-                   " the container with --device /dev/fuse --cap-add SYS_ADMIN",
-                   std::strerror(reason));
+    return refused(
+        "/dev/fuse cannot be used ({}); load the kernel module (modprobe fuse), or start"
+        " the container with --device /dev/fuse --cap-add SYS_ADMIN",
+        std::strerror(reason));
   }
   ::close(fd);
   if (::geteuid() != 0 && !find_fusermount())
@@ -167,7 +170,8 @@ Trouble check_mount_point(const fs::path& path, bool may_be_pairfs) {
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
     if (fs::is_directory(path.parent_path(), error)) return std::nullopt;
-    return refused("the directory {} for the mount point is not there", path.parent_path().string());
+    return refused("the directory {} for the mount point is not there",
+                   path.parent_path().string());
   }
   if (!fs::is_directory(status)) return refused("{} is not a directory", path.string());
   if (!fs::is_empty(path, error) || error)

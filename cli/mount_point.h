@@ -1,5 +1,6 @@
 // Mount points: what is mounted at a path, whether it answers, and how to take it away. Never hangs
-// on a mount that does not answer: looking is done in a child process with a time limit. Any thread.
+// on a mount that does not answer: looking is done in a child process with a time limit. Any
+// thread.
 #pragma once
 
 #include <optional>
@@ -10,8 +11,8 @@
 namespace pairfs::cli {
 
 struct Mounted {
-  std::string type;     // "fuse.pairfs"
-  std::string source;   // what the filesystem calls itself
+  std::string type;           // "fuse.pairfs"
+  std::string source;         // what the filesystem calls itself
   unsigned device_minor = 0;  // also the number of its fuse connection
   bool is_pairfs() const { return type == "fuse.pairfs"; }
 };

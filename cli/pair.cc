@@ -35,8 +35,8 @@ int add_local(const Wish& wish) {
   auto lock = FileLock::try_take(cluster->lock());
   if (!lock.ok()) return report(lock.problem());
   if (!*lock)
-    return report(refused("another pairfs up or down is at work on {}; wait for it",
-                          directory.string()));
+    return report(
+        refused("another pairfs up or down is at work on {}; wait for it", directory.string()));
   if (Trouble trouble = add_local_pair(directory, *settings)) return report(*trouble);
   say("it has nothing yet; pairfs rebalance start gives it its share");
   return kExitFine;
@@ -48,13 +48,17 @@ Outcome<RemotePair> remote_pair(const Wish& wish) {
     auto endpoints = parse_endpoints(text);
     if (!endpoints.ok()) return endpoints.problem();
     if (endpoints->size() != 2)
-      return refused("--node \"{}\" should be two endpoints, for commands and for the partner:"
-                     " tcp://HOST:PORT,tcp://HOST:PORT", text);
+      return refused(
+          "--node \"{}\" should be two endpoints, for commands and for the partner:"
+          " tcp://HOST:PORT,tcp://HOST:PORT",
+          text);
     pair.nodes.push_back({(*endpoints)[0], (*endpoints)[1]});
   }
   if (pair.nodes.size() != 2)
-    return refused("a pair has two nodes: give --local, --pair HOSTA,HOSTB, or --node twice (you gave it {} times)",
-                   pair.nodes.size());
+    return refused(
+        "a pair has two nodes: give --local, --pair HOSTA,HOSTB, or --node twice (you gave it {} "
+        "times)",
+        pair.nodes.size());
   if (wish.elements.size() < 2)
     return refused("give --element at least twice: directories on disks that both nodes can open");
   pair.elements = wish.elements;
@@ -65,14 +69,17 @@ Outcome<RemotePair> remote_pair(const Wish& wish) {
 int add(const Wish& wish) {
   if (wish.local) {
     if (!wish.nodes.empty() || !wish.elements.empty())
-      return report(refused("--local makes nodes and elements itself; leave --node and --element out"));
+      return report(
+          refused("--local makes nodes and elements itself; leave --node and --element out"));
     return add_local(wish);
   }
   const bool by_hosts = !wish.hosts.pairs.empty();
   if (by_hosts && wish.hosts.output.empty())
-    return report(refused("--pair needs --out DIR, where the configuration of its nodes is written"));
+    return report(
+        refused("--pair needs --out DIR, where the configuration of its nodes is written"));
   if (by_hosts && (!wish.nodes.empty() || !wish.elements.empty()))
-    return report(refused("--pair chooses endpoints and elements itself; leave --node and --element out"));
+    return report(
+        refused("--pair chooses endpoints and elements itself; leave --node and --element out"));
   if (by_hosts)
     if (Trouble trouble = check_storage(wish.hosts)) return report(*trouble);
   auto pair = by_hosts ? Outcome<RemotePair>(RemotePair()) : remote_pair(wish);
@@ -112,8 +119,10 @@ int drain(const Wish& wish) {
   for (const PairInfo& pair : picture->map.pairs)
     others += pair.id != id && !picture->policy.is_draining(pair.id) ? 1 : 0;
   if (!wish.undo && others == 0)
-    return report(refused("pair {} is the last one that is not drained, so nobody could take what it"
-                          " has; add another pair first", id));
+    return report(
+        refused("pair {} is the last one that is not drained, so nobody could take what it"
+                " has; add another pair first",
+                id));
   Trouble trouble = change_policy(*picture, [&](ClusterPolicy& policy) {
     std::erase(policy.draining, id);
     if (wish.undo) return;
@@ -122,8 +131,8 @@ int drain(const Wish& wish) {
   });
   if (trouble) return report(*trouble);
   if (wish.undo) {
-    say(fmt::format("pair {} is a pair as the others again; pairfs rebalance start gives it its share",
-                    id));
+    say(fmt::format(
+        "pair {} is a pair as the others again; pairfs rebalance start gives it its share", id));
     return kExitFine;
   }
   if (!wish.wait) {
@@ -141,11 +150,14 @@ std::string what_it_has(const Picture& picture, const PairInfo& pair) {
       return fmt::format("volume {} still has {} slices; pairfs pair drain {} moves them away",
                          to_string(volume.id), slices, pair.id);
     const auto record = picture.records.find(volume.id);
-    const std::string executor = record == picture.records.end() ? "" : record->second.executor.name;
+    const std::string executor =
+        record == picture.records.end() ? "" : record->second.executor.name;
     const auto node = picture.nodes.find(executor);
     if (node == picture.nodes.end())
-      return fmt::format("nobody who executes volume {} answers, so it is not known whether others"
-                         " still need it", to_string(volume.id));
+      return fmt::format(
+          "nobody who executes volume {} answers, so it is not known whether others"
+          " still need it",
+          to_string(volume.id));
     for (const auto& status : node->second["volumes"]) {
       if (status.value("id", "") != to_string(volume.id) || !status.contains("slices")) continue;
       const size_t open = status["slices"].value("moving", size_t{0}) +
@@ -195,8 +207,10 @@ int remove(const Wish& wish) {
     if (Trouble failure = write_cluster(cluster)) return report(*failure);
     if (const auto supervisor = running_supervisor(cluster)) send_signal(*supervisor, SIGHUP);
   }
-  say(fmt::format("removed pair {}; the directories of its nodes and elements are still there, and hold"
-                  " nothing that the cluster needs", wish.pair));
+  say(fmt::format(
+      "removed pair {}; the directories of its nodes and elements are still there, and hold"
+      " nothing that the cluster needs",
+      wish.pair));
   return kExitFine;
 }
 
@@ -215,28 +229,33 @@ void add_pair(CLI::App& app, int& exit_code) {
   auto* adding = group->add_subcommand("add", "Add a pair");
   add_cluster_options(*adding, wish->cluster);
   adding->add_flag("--local", wish->local, "Make its nodes on this machine, and start them");
-  adding->add_option("--node", wish->nodes, "Where a node is reached, by all and by its partner; twice")
+  adding
+      ->add_option("--node", wish->nodes,
+                   "Where a node is reached, by all and by its partner; twice")
       ->type_name("ENDPOINT,ENDPOINT");
   adding->add_option("--element", wish->elements, "A directory that both nodes can open; repeat it")
       ->type_name("DIR");
   adding->add_option("--pair", wish->hosts.pairs, "The two hosts of the pair, as for pairfs init")
-      ->type_name("HOSTA,HOSTB")->expected(1);
+      ->type_name("HOSTA,HOSTB")
+      ->expected(1);
   adding->add_option("--out", wish->hosts.output, "With --pair: where to write; absent or empty")
       ->type_name("DIR");
   add_host_options(*adding, wish->hosts);
-  adding->footer("The new pair has nothing until pairfs rebalance start.\n\n"
-                 "Examples:\n"
-                 "  pairfs pair add --local\n"
-                 "  pairfs pair add --router router1:7400 --pair node5,node6 --out pair3\n"
-                 "  pairfs pair add --node tcp://n1:7400,tcp://n1:7401 --node tcp://n2:7400,tcp://n2:7401"
-                 " \\\n      --element /disks/0 --element /disks/1");
+  adding->footer(
+      "The new pair has nothing until pairfs rebalance start.\n\n"
+      "Examples:\n"
+      "  pairfs pair add --local\n"
+      "  pairfs pair add --router router1:7400 --pair node5,node6 --out pair3\n"
+      "  pairfs pair add --node tcp://n1:7400,tcp://n1:7401 --node tcp://n2:7400,tcp://n2:7401"
+      " \\\n      --element /disks/0 --element /disks/1");
   adding->callback([=, &exit_code] { exit_code = add(*wish); });
 
   auto* draining = group->add_subcommand("drain", "Move all that a pair has to the others");
   add_pair_option(*draining, *wish);
   draining->add_flag("--wait", wish->wait, "Wait until it is done, and show how far it is");
   draining->add_flag("--undo", wish->undo, "Let it have its share again");
-  draining->add_option("--timeout", wish->timeout_seconds, "Give up waiting after this many seconds");
+  draining->add_option("--timeout", wish->timeout_seconds,
+                       "Give up waiting after this many seconds");
   draining->footer("Clients go on meanwhile.\n\nExample:\n  pairfs pair drain 2 --wait");
   draining->callback([=, &exit_code] { exit_code = drain(*wish); });
 

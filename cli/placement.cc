@@ -32,9 +32,12 @@ Outcome<Reach> cluster_of(const std::string& path) {
     const auto mounted = mounted_at(at);
     if (!mounted) continue;
     if (!mounted->is_pairfs()) break;
-    if (const auto routers = routers_of_source(mounted->source)) return Reach{*routers, std::nullopt};
-    return refused("the mount of {} does not say where its routers are, as it was given a name of its"
-                   " own (fsname)", path);
+    if (const auto routers = routers_of_source(mounted->source))
+      return Reach{*routers, std::nullopt};
+    return refused(
+        "the mount of {} does not say where its routers are, as it was given a name of its"
+        " own (fsname)",
+        path);
   }
   return refused("{} is not on a pairfs mount", path);
 }
@@ -104,15 +107,16 @@ int placement(const Wish& wish) {
     say(found.dump(2));
     return kExitFine;
   }
-  say(fmt::format("{} is in slice {}, on volume {} of pair {}, executed by {} and logged by {}", wish.path,
-                  found["slice"].get<int>(), found["volume"].get<std::string>(),
+  say(fmt::format("{} is in slice {}, on volume {} of pair {}, executed by {} and logged by {}",
+                  wish.path, found["slice"].get<int>(), found["volume"].get<std::string>(),
                   found["pair"].get<int>(), found["executor"].get<std::string>(),
                   found["logger"].get<std::string>()));
   if (!found["pinned_to"].is_null())
     say(fmt::format("directories made in it go to pair {}", found["pinned_to"].get<int>()));
-  say(fmt::format("directories of the top {} levels are spread over all volumes, without those that are"
-                  " {} points fuller than the emptiest", picture.policy.spread_levels,
-                  picture.policy.fuller_by_percent));
+  say(fmt::format(
+      "directories of the top {} levels are spread over all volumes, without those that are"
+      " {} points fuller than the emptiest",
+      picture.policy.spread_levels, picture.policy.fuller_by_percent));
   return kExitFine;
 }
 
@@ -125,15 +129,18 @@ void add_placement(CLI::App& app, int& exit_code) {
   command->add_flag("--json", wish->json, "As JSON");
   command->add_option("--pin", wish->pin, "Directories made in PATH from now on go to this pair")
       ->type_name("PAIR|none");
-  command->add_option("--spread-levels", wish->spread_levels,
-                      "Of the whole cluster: directories of so many top levels are spread (2)")
+  command
+      ->add_option("--spread-levels", wish->spread_levels,
+                   "Of the whole cluster: directories of so many top levels are spread (2)")
       ->check(CLI::Range(0, 255));
-  command->add_option("--fuller-by", wish->fuller_by,
-                      "Of the whole cluster: a volume that is so many points fuller than the emptiest"
-                      " gets no new directories (10)")
+  command
+      ->add_option("--fuller-by", wish->fuller_by,
+                   "Of the whole cluster: a volume that is so many points fuller than the emptiest"
+                   " gets no new directories (10)")
       ->check(CLI::Range(1, 100));
-  command->footer("Examples:\n  pairfs placement mnt/projects\n  pairfs placement mnt/videos --pin 2\n"
-                  "  pairfs placement mnt --spread-levels 3");
+  command->footer(
+      "Examples:\n  pairfs placement mnt/projects\n  pairfs placement mnt/videos --pin 2\n"
+      "  pairfs placement mnt --spread-levels 3");
   command->callback([=, &exit_code] { exit_code = placement(*wish); });
 }
 

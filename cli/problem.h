@@ -36,8 +36,9 @@ using Trouble = std::optional<Problem>;
 template <class T>
 class [[nodiscard]] Outcome {
  public:
-  Outcome(T value) : state_(std::in_place_index<0>, std::move(value)) {}            // NOLINT: implicit
-  Outcome(Problem problem) : state_(std::in_place_index<1>, std::move(problem)) {}  // NOLINT: implicit
+  Outcome(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Outcome(Problem problem)
+      : state_(std::in_place_index<1>, std::move(problem)) {}  // NOLINT: implicit
   bool ok() const { return state_.index() == 0; }
   T& operator*() { return std::get<0>(state_); }
   T* operator->() { return &std::get<0>(state_); }

@@ -91,7 +91,8 @@ std::vector<ProcessId> wait_gone(std::vector<ProcessId> ids, int timeout_ms) {
   const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
   for (;;) {
     std::erase_if(ids, [](const ProcessId& id) { return !is_alive(id); });
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
     if (ids.empty() || left.count() <= 0) return ids;
     pollfd waited{static_cast<int>(::syscall(SYS_pidfd_open, ids[0].pid, 0)), POLLIN, 0};
     if (waited.fd < 0) continue;
@@ -164,8 +165,8 @@ std::vector<std::string> users_of(const fs::path& path, size_t limit) {
     return false;
   };
   boost::system::error_code error;
-  for (fs::directory_iterator entry("/proc", error), end; !error && entry != end && users.size() < limit;
-       entry.increment(error)) {
+  for (fs::directory_iterator entry("/proc", error), end;
+       !error && entry != end && users.size() < limit; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     if (name.find_first_not_of("0123456789") != std::string::npos || !uses(entry->path())) continue;
     std::string comm = read_file(entry->path() / "comm").value_or("?\n");
@@ -179,7 +180,8 @@ Outcome<fs::path> find_program(const std::string& name) {
   boost::system::error_code error;
   const fs::path own = fs::read_symlink("/proc/self/exe", error).parent_path();
   std::vector<fs::path> places = {own, own.parent_path() / "libexec" / "pairfs"};
-  for (const char* part : {"cli", "router", "node", "fuse"}) places.push_back(own.parent_path() / part);
+  for (const char* part : {"cli", "router", "node", "fuse"})
+    places.push_back(own.parent_path() / part);
   if (const char* path = std::getenv("PATH")) {
     std::istringstream in(path);
     for (std::string place; std::getline(in, place, ':');)
@@ -190,8 +192,10 @@ Outcome<fs::path> find_program(const std::string& name) {
     if (fs::is_regular_file(candidate, error) && ::access(candidate.c_str(), X_OK) == 0)
       return canonical_path(candidate);
   }
-  return refused("the program {} was found neither beside pairfs ({}) nor in PATH; build it with"
-                 " ./dev build, or install all of pairfs", name, own.string());
+  return refused(
+      "the program {} was found neither beside pairfs ({}) nor in PATH; build it with"
+      " ./dev build, or install all of pairfs",
+      name, own.string());
 }
 
 }  // namespace pairfs::cli

@@ -21,9 +21,12 @@ struct Wish {
 
 const char* state_name(const ClusterPolicy& policy) {
   switch (policy.rebalance) {
-    case ClusterPolicy::kRunning: return "running";
-    case ClusterPolicy::kPaused: return "paused";
-    default: return "idle";
+    case ClusterPolicy::kRunning:
+      return "running";
+    case ClusterPolicy::kPaused:
+      return "paused";
+    default:
+      return "idle";
   }
 }
 
@@ -41,7 +44,8 @@ nlohmann::ordered_json report_of(const Picture& picture) {
                                       {"moving", 0}};
       for (const auto& [name, node] : picture.nodes)
         for (const auto& status : node["volumes"]) {
-          if (status.value("id", "") != to_string(volume.id) || !status.contains("slices")) continue;
+          if (status.value("id", "") != to_string(volume.id) || !status.contains("slices"))
+            continue;
           const auto& slices = status["slices"];
           entry["moving"] = slices.value("moving", uint64_t{0});
           moved += slices.value("moved", uint64_t{0});
@@ -87,17 +91,19 @@ int status(const Wish& wish) {
                         ? ""
                         : fmt::format(", {} on their way", volume["moving"].get<size_t>()),
                     volume["draining"].get<bool>() ? ", being drained" : ""));
-  say(fmt::format("moved by the executors of today: {} slices, {} rows, {} bytes; a slice stood still for"
-                  " at most {} ms", found["slices_moved"].get<uint64_t>(),
-                  found["rows_moved"].get<uint64_t>(), found["bytes_moved"].get<uint64_t>(),
-                  found["longest_freeze_ms"].get<uint64_t>()));
+  say(fmt::format(
+      "moved by the executors of today: {} slices, {} rows, {} bytes; a slice stood still for"
+      " at most {} ms",
+      found["slices_moved"].get<uint64_t>(), found["rows_moved"].get<uint64_t>(),
+      found["bytes_moved"].get<uint64_t>(), found["longest_freeze_ms"].get<uint64_t>()));
   return kExitFine;
 }
 
 int set(const Wish& wish, ClusterPolicy::Rebalance state) {
   auto picture = live_picture(wish.cluster);
   if (!picture.ok()) return report(picture.problem());
-  Trouble trouble = change_policy(*picture, [&](ClusterPolicy& policy) { policy.rebalance = state; });
+  Trouble trouble =
+      change_policy(*picture, [&](ClusterPolicy& policy) { policy.rebalance = state; });
   if (trouble) return report(*trouble);
   if (state == ClusterPolicy::kPaused) {
     say("paused; slices that were on their way arrive first");
@@ -155,8 +161,9 @@ void add_rebalance(CLI::App& app, int& exit_code) {
   auto* shown = add("status", "Show how far it is", status);
   shown->add_flag("--json", wish->json, "As JSON");
   add("pause", "Begin no more moves", [](const Wish& w) { return set(w, ClusterPolicy::kPaused); });
-  group->footer("Clients go on meanwhile; a slice stands still for some milliseconds when it goes over.\n\n"
-                "Examples:\n  pairfs rebalance start --wait\n  pairfs rebalance status --json");
+  group->footer(
+      "Clients go on meanwhile; a slice stands still for some milliseconds when it goes over.\n\n"
+      "Examples:\n  pairfs rebalance start --wait\n  pairfs rebalance status --json");
   group->callback([=, &exit_code] {
     if (group->get_subcommands().empty()) exit_code = status(*wish);
   });

@@ -42,10 +42,9 @@ int show(const Reach& reach, const Wish& wish) {
     std::string line = fmt::format("volume {}: {}", id, state);
     if (state == "running") line += ", " + progress_text(scrub);
     if (state == "running" || scrub.value("finished_count", uint64_t{0}) > 0)
-      line += fmt::format("; {} blocks read, {} repaired, {} lost",
-                          scrub.value("checked_blocks", uint64_t{0}),
-                          scrub.value("repaired_blocks", uint64_t{0}),
-                          scrub.value("lost_blocks", uint64_t{0}));
+      line += fmt::format(
+          "; {} blocks read, {} repaired, {} lost", scrub.value("checked_blocks", uint64_t{0}),
+          scrub.value("repaired_blocks", uint64_t{0}), scrub.value("lost_blocks", uint64_t{0}));
     say(line);
   }
   if (wish.json) say(out.dump(2));
@@ -86,7 +85,8 @@ int change(const Wish& wish, const char* what) {
 }  // namespace
 
 void add_scrub(CLI::App& app, int& exit_code) {
-  auto* scrub = app.add_subcommand("scrub", "Read all data and metadata of volumes and mend what is bad");
+  auto* scrub =
+      app.add_subcommand("scrub", "Read all data and metadata of volumes and mend what is bad");
   auto wish = std::make_shared<Wish>();
   const auto common = [wish](CLI::App* command) {
     add_cluster_options(*command, wish->cluster);
@@ -95,8 +95,9 @@ void add_scrub(CLI::App& app, int& exit_code) {
   };
   common(scrub);
   scrub->require_subcommand(0, 1);
-  scrub->footer("Without a word more: how far it is. Exit code 1: something is lost.\n\nExamples:\n"
-                "  pairfs scrub start --wait\n  pairfs scrub status --volume 1.0\n  pairfs scrub pause");
+  scrub->footer(
+      "Without a word more: how far it is. Exit code 1: something is lost.\n\nExamples:\n"
+      "  pairfs scrub start --wait\n  pairfs scrub status --volume 1.0\n  pairfs scrub pause");
   auto* start = scrub->add_subcommand("start", "Start it, or go on after a pause");
   common(start);
   start->add_flag("--wait", wish->wait, "Come back when it is done");

@@ -1,5 +1,5 @@
-// pairfs selftest: checks a mounted filesystem from the outside, pairfs or any other, with the cases
-// of test/posix. It works in a directory of its own, which it removes again.
+// pairfs selftest: checks a mounted filesystem from the outside, pairfs or any other, with the
+// cases of test/posix. It works in a directory of its own, which it removes again.
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -40,7 +40,8 @@ const char* const kSections[] = {"POSIX behaviour", "locks", "coherence of two m
 Trouble check_directory(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0)
-    return refused("{}: {}; name a directory on the filesystem to test", path, std::strerror(errno));
+    return refused("{}: {}; name a directory on the filesystem to test", path,
+                   std::strerror(errno));
   if (!S_ISDIR(status.st_mode)) return refused("{} is not a directory", path);
   if (::access(path.c_str(), W_OK | X_OK) != 0)
     return refused("{} cannot be written to: {}", path, std::strerror(errno));
@@ -61,8 +62,9 @@ Trouble check_second(const std::string& path, const std::string& second) {
   }
   ::rmdir((path + name).c_str());
   if (seen) return std::nullopt;
-  return refused("{} does not show what is made in {}; name the same directory through another mount",
-                 second, path);
+  return refused(
+      "{} does not show what is made in {}; name the same directory through another mount", second,
+      path);
 }
 
 struct Count {
@@ -141,8 +143,10 @@ int selftest(SelftestRequest& request) {
       return report(refused("no case is selected; pairfs selftest --list names them"));
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    if (request.json) print_json(request, outcome, seconds);
-    else print_text(request, outcome, seconds);
+    if (request.json)
+      print_json(request, outcome, seconds);
+    else
+      print_text(request, outcome, seconds);
     return outcome.failed == 0 ? kExitFine : kExitFailed;
   } catch (const std::exception& error) {  // of the suite, which cannot make its directory
     return report(refused("{}", error.what()));
@@ -160,14 +164,16 @@ void add_selftest(CLI::App& app, int& exit_code) {
       ->type_name("PATH");
   command->add_flag("--json", request->json, "The report as JSON; progress on stderr");
   command->add_option("--filter", options.filters, "Only cases whose \"group: name\" contains this")
-      ->type_name("TEXT")->allow_extra_args(false);
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
   command->add_flag("--strict", options.strict, "What is not supported is a failure, not skipped");
   command->add_flag("--keep", options.keep, "Leave the files of failed cases behind");
   command->add_option("--timeout-factor", options.timeout_factor, "Multiplies every time limit")
       ->check(CLI::Range(1, 1000));
   command->add_flag("--list", request->list, "Print the names of the cases and stop");
   command->footer(
-      "Checks POSIX behaviour, locks, data integrity and, with --second, the coherence of two mounts.\n"
+      "Checks POSIX behaviour, locks, data integrity and, with --second, the coherence of two "
+      "mounts.\n"
       "As root it tries everything; as another user what needs root is skipped.\n"
       "Exit codes: 0 all passed, 1 something failed, 2 wrong usage.\n\n"
       "Examples:\n"

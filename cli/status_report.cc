@@ -76,7 +76,8 @@ const nlohmann::json* executors_view(const Picture& picture, const std::string& 
 }
 
 // Why `node` cannot open the volume that it is to execute; "" when it can.
-std::string open_problem(const Picture& picture, const std::string& node, const std::string& volume) {
+std::string open_problem(const Picture& picture, const std::string& node,
+                         const std::string& volume) {
   const auto answer = picture.nodes.find(node);
   if (answer == picture.nodes.end()) return "";
   const auto* volumes = member(answer->second, "volumes");
@@ -91,7 +92,8 @@ Json element_json(const ElementInfo& element, const nlohmann::json* raid) {
   Json json = {{"id", element.id}, {"path", element.path}, {"reach", element.reach}};
   const nlohmann::json* told = nullptr;
   if (raid != nullptr)
-    if (const auto* elements = member(*raid, "elements"); elements != nullptr && elements->is_array())
+    if (const auto* elements = member(*raid, "elements");
+        elements != nullptr && elements->is_array())
       for (const auto& candidate : *elements)
         if (candidate.is_object() && field<std::string>(candidate, "id", "") == element.id)
           told = &candidate;
@@ -120,9 +122,12 @@ Json raid_json(const VolumeInfo& volume, const nlohmann::json* view) {
     elements.push_back(element_json(element, raid));
     missing += elements.back()["state"] != "ok";
   }
-  const char* seen = missing == 0 ? "optimal" : missing < volume.elements.size() ? "degraded" : "failed";
+  const char* seen = missing == 0                       ? "optimal"
+                     : missing < volume.elements.size() ? "degraded"
+                                                        : "failed";
   Json json;
-  json["level"] = raid != nullptr ? field<int>(*raid, "level", volume.raid_level) : volume.raid_level;
+  json["level"] =
+      raid != nullptr ? field<int>(*raid, "level", volume.raid_level) : volume.raid_level;
   json["state"] = raid != nullptr ? field<std::string>(*raid, "state", seen) : seen;
   json["elements"] = elements;
   for (const char* key : {"spares", "rebuild", "scrub"})
@@ -156,9 +161,9 @@ VolumeSpace space_of(const nlohmann::json& told) {
   if (filesystems == nullptr || !filesystems->is_array()) return space;
   for (const auto& share : *filesystems) {
     if (!share.is_object()) continue;
-    space.filesystems.push_back({std::strtoull(field<std::string>(share, "id", "").c_str(), nullptr, 16),
-                                 field<uint32_t>(share, "elements", 0),
-                                 field<uint64_t>(share, "available_bytes", 0)});
+    space.filesystems.push_back(
+        {std::strtoull(field<std::string>(share, "id", "").c_str(), nullptr, 16),
+         field<uint32_t>(share, "elements", 0), field<uint64_t>(share, "available_bytes", 0)});
   }
   return space;
 }
@@ -179,7 +184,8 @@ void share_capacity(Json& report) {
   });
 }
 
-Json volume_json(const Picture& picture, const VolumeInfo& volume, std::vector<VolumeSpace>& spaces) {
+Json volume_json(const Picture& picture, const VolumeInfo& volume,
+                 std::vector<VolumeSpace>& spaces) {
   const auto found = picture.records.find(volume.id);
   const VolumeRecord record = found == picture.records.end() ? VolumeRecord{} : found->second;
   const std::string id = to_string(volume.id);
@@ -192,7 +198,8 @@ Json volume_json(const Picture& picture, const VolumeInfo& volume, std::vector<V
                {"epoch", record.epoch},
                {"slices", slices_of(picture.map, volume.id)},
                {"serving", view != nullptr && flag(*view, "serving", true)}};
-  if (view != nullptr) json["takeover_obstacle"] = field<std::string>(*view, "takeover_obstacle", "");
+  if (view != nullptr)
+    json["takeover_obstacle"] = field<std::string>(*view, "takeover_obstacle", "");
   if (const std::string problem = open_problem(picture, record.executor.name, id); !problem.empty())
     json["open_problem"] = problem;
   json["raid"] = raid_json(volume, view);
@@ -232,8 +239,9 @@ std::string trouble_of(const Picture& picture, const std::string& node) {
   return "";
 }
 
-// Elements that only a node itself reaches are all that it has when its partner is lost: an element of
-// the logger's that lacks something, while the group could not do without it. "" when there is none.
+// Elements that only a node itself reaches are all that it has when its partner is lost: an element
+// of the logger's that lacks something, while the group could not do without it. "" when there is
+// none.
 std::string lacking_element(const Json& volume) {
   const Json& raid = volume["raid"];
   const std::string reach = "partner:" + volume["logger"].get<std::string>();
@@ -241,9 +249,11 @@ std::string lacking_element(const Json& volume) {
   size_t whole = 0;
   for (const Json& element : raid["elements"]) {
     if (element.value("reach", "") != reach) continue;
-    if (element["state"] == "ok") ++whole;
-    else lacking = fmt::format("element {} is {}", element["id"].get<std::string>(),
-                               element["state"].get<std::string>());
+    if (element["state"] == "ok")
+      ++whole;
+    else
+      lacking = fmt::format("element {} is {}", element["id"].get<std::string>(),
+                            element["state"].get<std::string>());
   }
   const bool one_is_enough = raid["level"] == 1;
   return one_is_enough && whole > 0 ? "" : lacking;
@@ -253,9 +263,8 @@ std::string lacking_element(const Json& volume) {
 std::string takeover_obstacle(const Picture& picture, const Json& report) {
   if (!picture.map_live) return "no router answers";
   const bool store_reached =
-      std::any_of(picture.routers.begin(), picture.routers.end(), [](const auto& router) {
-        return flag(router.second, "map_reachable", true);
-      });
+      std::any_of(picture.routers.begin(), picture.routers.end(),
+                  [](const auto& router) { return flag(router.second, "map_reachable", true); });
   if (!store_reached) return "the map store does not answer";
   for (const Json& pair : report["pairs"]) {
     for (const Json& node : pair["nodes"]) {
@@ -274,13 +283,14 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
                            why.empty() ? "" : ": ", why);
       }
       if (volume.contains("open_problem"))
-        return fmt::format("volume {} cannot be opened: {}", id, volume["open_problem"].get<std::string>());
+        return fmt::format("volume {} cannot be opened: {}", id,
+                           volume["open_problem"].get<std::string>());
       if (volume["serving"] != true) return fmt::format("volume {} has no executor", id);
       const std::string obstacle = volume.value("takeover_obstacle", "");
       if (!obstacle.empty()) return fmt::format("of volume {}: {}", id, obstacle);
       if (const std::string lacking = lacking_element(volume); !lacking.empty())
-        return fmt::format("node {} has not all of volume {}: {}", volume["logger"].get<std::string>(), id,
-                           lacking);
+        return fmt::format("node {} has not all of volume {}: {}",
+                           volume["logger"].get<std::string>(), id, lacking);
     }
   }
   return "";

@@ -22,15 +22,20 @@ std::string human(uint64_t bytes) {
 }
 
 std::string process(const Json& daemon) {
-  return daemon["state"] == "down" ? "down" : fmt::format("{} (pid {})", text(daemon["state"]), text(daemon["pid"]));
+  return daemon["state"] == "down"
+             ? "down"
+             : fmt::format("{} (pid {})", text(daemon["state"]), text(daemon["pid"]));
 }
 
 std::string volume_line(const Json& volume) {
   const std::string executor = text(volume["executor"]);
   std::string roles;
-  if (executor.empty()) roles = "never opened";
-  else if (volume["mode"] == "solo") roles = fmt::format("solo on {}", executor);
-  else roles = fmt::format("executed by {}, logged by {}", executor, text(volume["logger"]));
+  if (executor.empty())
+    roles = "never opened";
+  else if (volume["mode"] == "solo")
+    roles = fmt::format("solo on {}", executor);
+  else
+    roles = fmt::format("executed by {}, logged by {}", executor, text(volume["logger"]));
   if (!executor.empty() && volume["serving"] != true) roles += ", NOT SERVED NOW";
   if (!executor.empty() && executor != text(volume["home"]))
     roles += fmt::format(", at home on {}", text(volume["home"]));
@@ -82,9 +87,9 @@ std::string report_text(const nlohmann::ordered_json& report) {
                         text(session["state"]));
   page += fmt::format("{} used of {}\n", human(report["used_bytes"].get<uint64_t>()),
                       human(report["capacity_bytes"].get<uint64_t>()));
-  page += report["takeover_possible"] == true
-              ? "takeover possible: yes\n"
-              : fmt::format("takeover possible: no, because {}\n", text(report["takeover_obstacle"]));
+  page += report["takeover_possible"] == true ? "takeover possible: yes\n"
+                                              : fmt::format("takeover possible: no, because {}\n",
+                                                            text(report["takeover_obstacle"]));
   return page;
 }
 

@@ -74,7 +74,8 @@ class Supervisor {
       for (size_t i = 0; i < wards_.size(); ++i)
         if (polled[i + 1].fd >= 0 && polled[i + 1].revents != 0) on_end(wards_[i]);
       signalfd_siginfo signal{};
-      if (polled[0].revents == 0 || ::read(signals, &signal, sizeof signal) != sizeof signal) continue;
+      if (polled[0].revents == 0 || ::read(signals, &signal, sizeof signal) != sizeof signal)
+        continue;
       if (signal.ssi_signo != SIGHUP) return stop();
       read_settings();
       follow_cluster();
@@ -91,8 +92,10 @@ class Supervisor {
 
   void read_settings() {
     auto settings = read_supervisor_settings(cluster_);
-    if (settings.ok()) settings_ = *settings;
-    else log_error("settings.refused", "reason=\"{}\"", settings.problem().sentence);
+    if (settings.ok())
+      settings_ = *settings;
+    else
+      log_error("settings.refused", "reason=\"{}\"", settings.problem().sentence);
     for (Ward& ward : wards_)
       if (is_mount(ward)) ward.wanted = !settings_.mount.empty();
   }
@@ -177,9 +180,9 @@ class Supervisor {
     bool failed_itself = false;
     if (::waitpid(ward.id.pid, &status, WNOHANG) == ward.id.pid) {
       failed_itself = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-      how = WIFSIGNALED(status)
-                ? fmt::format("was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)))
-                : fmt::format("ended with exit code {}", WEXITSTATUS(status));
+      how = WIFSIGNALED(status) ? fmt::format("was killed by signal {} ({})", WTERMSIG(status),
+                                              strsignal(WTERMSIG(status)))
+                                : fmt::format("ended with exit code {}", WEXITSTATUS(status));
     }
     ::close(ward.pidfd);
     ward.pidfd = -1;

@@ -14,7 +14,8 @@ struct Wish {
   int timeout_seconds = 30;
 };
 
-// A partner that joins and catches up is ready in a moment, as after a takeover that has just been made.
+// A partner that joins and catches up is ready in a moment, as after a takeover that has just been
+// made.
 constexpr std::chrono::seconds kJoinPatience(5);
 
 Trouble ask_when_ready(const Picture& picture, const Move& move, bool check) {
@@ -71,12 +72,13 @@ std::shared_ptr<Wish> options(CLI::App& command) {
 }  // namespace
 
 void add_takeover(CLI::App& app, int& exit_code) {
-  auto* command =
-      app.add_subcommand("takeover", "Let a node's partner take all its volumes, as before a reboot");
+  auto* command = app.add_subcommand(
+      "takeover", "Let a node's partner take all its volumes, as before a reboot");
   auto wish = options(*command);
   command->add_flag("--check", wish->check, "Only tell whether it could be done now, and why not");
-  command->footer("The volumes stay with the partner until pairfs giveback, or until the node was\n"
-                  "restarted.\n\nExamples:\n  pairfs takeover 1a --check\n  pairfs takeover 1a");
+  command->footer(
+      "The volumes stay with the partner until pairfs giveback, or until the node was\n"
+      "restarted.\n\nExamples:\n  pairfs takeover 1a --check\n  pairfs takeover 1a");
   command->callback([=, &exit_code] { exit_code = change(*wish, false); });
 }
 

@@ -30,7 +30,8 @@ class Workplace {
     if (place.made_) {
       if (!directory.parent_path().empty()) fs::create_directories(directory.parent_path(), error);
       if (::mkdir(directory.c_str(), 0700) != 0)
-        return refused("cannot make the directory {}: {}", directory.string(), std::strerror(errno));
+        return refused("cannot make the directory {}: {}", directory.string(),
+                       std::strerror(errno));
     }
     if (::access(directory.c_str(), W_OK | X_OK) != 0)
       return refused("cannot write in {}: {}", directory.string(), std::strerror(errno));
@@ -99,16 +100,19 @@ Outcome<std::optional<ProcessId>> start_supervisor(const Cluster& cluster) {
   }
   boost::system::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  auto pid = launch({self, {"supervise", "--dir", cluster.directory.string()},
-                     cluster.supervisor_log(), true});
+  auto pid = launch(
+      {self, {"supervise", "--dir", cluster.directory.string()}, cluster.supervisor_log(), true});
   if (!pid.ok()) return pid.problem();
   const auto id = identify(*pid);
-  if (!id) return failed("the supervisor ended at once; its words are in {}", cluster.supervisor_log().string());
+  if (!id)
+    return failed("the supervisor ended at once; its words are in {}",
+                  cluster.supervisor_log().string());
   return id;
 }
 
 // What this command has started half is stopped again.
-void undo_start(const Cluster& cluster, const SupervisorSettings& settings, const ProcessId& supervisor) {
+void undo_start(const Cluster& cluster, const SupervisorSettings& settings,
+                const ProcessId& supervisor) {
   send_signal(supervisor, SIGTERM);
   wait_gone({supervisor}, 100'000);
   stop_all(cluster, settings, [](const std::string&) {});
@@ -123,7 +127,8 @@ void say_what_to_try(const Cluster& cluster, const SupervisorSettings& settings)
   }
   boost::system::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  say(fmt::format("\npairfs is mounted at {0}\n\n"
+  say(
+      fmt::format("\npairfs is mounted at {0}\n\n"
                   "Try:\n"
                   "  echo hello > '{0}/hello' && cat '{0}/hello'\n"
                   "  '{1}' status --dir '{2}'\n"
@@ -150,7 +155,8 @@ int bring_up(const UpRequest& request) {
                     request.plan.directory.string()));
   }
   const Cluster& cluster = *up->cluster;
-  if (Trouble trouble = prepare_runtime_directory(cluster.runtime_directory)) return report(*trouble);
+  if (Trouble trouble = prepare_runtime_directory(cluster.runtime_directory))
+    return report(*trouble);
   if (Trouble trouble = check_ports(cluster)) return report(*trouble);
   if (Trouble trouble = make_mount_point(up->settings.mount)) return report(*trouble);
   if (Trouble trouble = write_mount_config(cluster, up->settings)) return report(*trouble);
@@ -178,40 +184,50 @@ void add_up(CLI::App& app, int& exit_code) {
   auto where = std::make_shared<ClusterOptions>();
   auto request = std::make_shared<UpRequest>();
   add_directory_option(*command, *where);
-  command->add_option("--mount", request->mount_text,
-                      "Where to mount it (default: as before, else $PAIRFS_MOUNT, else ./mnt)")
+  command
+      ->add_option("--mount", request->mount_text,
+                   "Where to mount it (default: as before, else $PAIRFS_MOUNT, else ./mnt)")
       ->type_name("PATH");
   command->add_option("-o", request->mount_options, "Mount options, as of pairfs mount")
       ->type_name("OPTION[,OPTION...]");
   command->add_flag("--no-mount", request->no_mount, "Start the servers only");
-  auto* pairs = command->add_option("--pairs", request->plan.pairs, "Pairs of nodes")->capture_default_str();
-  auto* routers = command->add_option("--routers", request->plan.routers, "Routers")->capture_default_str();
-  auto* elements =
-      command->add_option("--elements", request->plan.elements,
-                          "Storage elements of each volume (default: 2 for levels 0 and 1, else 4)");
-  auto* raid = command->add_option("--raid", request->plan.raid_level,
-                                   "RAID level of the volumes: 0, 1, 5, 6 or 10")
+  auto* pairs =
+      command->add_option("--pairs", request->plan.pairs, "Pairs of nodes")->capture_default_str();
+  auto* routers =
+      command->add_option("--routers", request->plan.routers, "Routers")->capture_default_str();
+  auto* elements = command->add_option(
+      "--elements", request->plan.elements,
+      "Storage elements of each volume (default: 2 for levels 0 and 1, else 4)");
+  auto* raid = command
+                   ->add_option("--raid", request->plan.raid_level,
+                                "RAID level of the volumes: 0, 1, 5, 6 or 10")
                    ->type_name("LEVEL")
                    ->capture_default_str();
-  auto* transport = command->add_option("--transport", request->plan.transport,
-                                        "How the daemons talk: ipc (short paths) or tcp (free ports"
-                                        " of 127.0.0.1)")
+  auto* transport = command
+                        ->add_option("--transport", request->plan.transport,
+                                     "How the daemons talk: ipc (short paths) or tcp (free ports"
+                                     " of 127.0.0.1)")
                         ->check(CLI::IsMember({"ipc", "tcp"}))
                         ->capture_default_str();
-  auto* link = command->add_option("--link", request->plan.link,
-                                   "How a node copies commands to its partner: shm (memory that both"
-                                   " map) or zmq (messages)")
+  auto* link = command
+                   ->add_option("--link", request->plan.link,
+                                "How a node copies commands to its partner: shm (memory that both"
+                                " map) or zmq (messages)")
                    ->check(CLI::IsMember({"shm", "zmq"}))
                    ->capture_default_str();
-  auto* reach = command->add_option("--reach", request->plan.reach,
-                      "Which elements a node reaches: dir (all of them, on shared disks) or partner"
-                      " (half, and the other half through its partner)")
-      ->check(CLI::IsMember({"dir", "partner"}))
-      ->capture_default_str();
+  auto* reach =
+      command
+          ->add_option(
+              "--reach", request->plan.reach,
+              "Which elements a node reaches: dir (all of them, on shared disks) or partner"
+              " (half, and the other half through its partner)")
+          ->check(CLI::IsMember({"dir", "partner"}))
+          ->capture_default_str();
   auto* no_restart = command->add_flag_function(
       "--no-restart", [](int64_t) {}, "Do not start daemons again that die");
   command->footer(
-      "A directory that holds a cluster already is started as it is: its data are found again, what\n"
+      "A directory that holds a cluster already is started as it is: its data are found again, "
+      "what\n"
       "is down is started, and a dead mount is replaced.\n\n"
       "Examples:\n"
       "  pairfs up                                  cluster in ./var, mounted at ./mnt\n"

@@ -16,29 +16,43 @@ Trouble check_fits(const UpRequest& request, const Cluster& cluster) {
   const size_t pairs = cluster.nodes.size() / 2;
   const std::string directory = cluster.directory.string();
   if (request.gave_pairs && plan.pairs < pairs)
-    return refused("the cluster in {} has {} pairs already, so --pairs {} does not fit; pairfs pair"
-                   " drain and pairfs pair remove make it smaller", directory, pairs, plan.pairs);
+    return refused(
+        "the cluster in {} has {} pairs already, so --pairs {} does not fit; pairfs pair"
+        " drain and pairfs pair remove make it smaller",
+        directory, pairs, plan.pairs);
   if (request.gave_routers && plan.routers != cluster.routers.size())
-    return refused("the cluster in {} has {} routers, so --routers {} does not fit; leave the option"
-                   " out", directory, cluster.routers.size(), plan.routers);
+    return refused(
+        "the cluster in {} has {} routers, so --routers {} does not fit; leave the option"
+        " out",
+        directory, cluster.routers.size(), plan.routers);
   if (request.gave_transport && plan.transport != cluster.transport)
-    return refused("the cluster in {} uses {}, so --transport {} does not fit; leave the option out",
-                   directory, cluster.transport, plan.transport);
+    return refused(
+        "the cluster in {} uses {}, so --transport {} does not fit; leave the option out",
+        directory, cluster.transport, plan.transport);
   if (request.gave_link && plan.link != cluster.link)
-    return refused("the nodes of the cluster in {} use the link {}, so --link {} does not fit; leave the"
-                   " option out", directory, cluster.link, plan.link);
+    return refused(
+        "the nodes of the cluster in {} use the link {}, so --link {} does not fit; leave the"
+        " option out",
+        directory, cluster.link, plan.link);
   if (request.gave_raid && plan.raid_level != cluster.raid_level)
-    return refused("the cluster in {} has volumes of RAID level {}, so --raid {} does not fit; leave"
-                   " the option out", directory, cluster.raid_level, plan.raid_level);
+    return refused(
+        "the cluster in {} has volumes of RAID level {}, so --raid {} does not fit; leave"
+        " the option out",
+        directory, cluster.raid_level, plan.raid_level);
   if (request.gave_reach && plan.reach != cluster.reach)
-    return refused("the cluster in {} has elements of reach {}, so --reach {} does not fit; leave the"
-                   " option out", directory, cluster.reach, plan.reach);
+    return refused(
+        "the cluster in {} has elements of reach {}, so --reach {} does not fit; leave the"
+        " option out",
+        directory, cluster.reach, plan.reach);
   unsigned elements = 0;
   boost::system::error_code error;
-  while (fs::exists(cluster.directory / "elements" / fmt::format("1.0-e{}", elements), error)) ++elements;
+  while (fs::exists(cluster.directory / "elements" / fmt::format("1.0-e{}", elements), error))
+    ++elements;
   if (request.gave_elements && plan.elements != elements)
-    return refused("the cluster in {} has {} elements per volume, so --elements {} does not fit; leave"
-                   " the option out", directory, elements, plan.elements);
+    return refused(
+        "the cluster in {} has {} elements per volume, so --elements {} does not fit; leave"
+        " the option out",
+        directory, elements, plan.elements);
   return std::nullopt;
 }
 
@@ -88,13 +102,17 @@ Outcome<UpPlan> check_up(const UpRequest& request) {
       up.settings.mount.clear();
     return up;
   }
-  if (!request.mount_text.empty()) up.settings.mount = canonical_path(request.mount_text);
-  else if (mounted_before.empty()) up.settings.mount = canonical_path(default_mount());
+  if (!request.mount_text.empty())
+    up.settings.mount = canonical_path(request.mount_text);
+  else if (mounted_before.empty())
+    up.settings.mount = canonical_path(default_mount());
   if (!request.mount_options.empty()) up.settings.mount_options = request.mount_options;
   const bool same = up.settings.mount == mounted_before;
   if (!same && up.cluster && running(up.cluster->mount()) && mounted_at(mounted_before))
-    return refused("this cluster is mounted at {}; mount it a second time with pairfs mount, or stop"
-                   " it first with pairfs down", mounted_before.string());
+    return refused(
+        "this cluster is mounted at {}; mount it a second time with pairfs mount, or stop"
+        " it first with pairfs down",
+        mounted_before.string());
   if (Trouble trouble = check_mount(up.settings.mount, directory, same)) return *trouble;
   return up;
 }

@@ -47,8 +47,9 @@ Trouble ask_executor(const Reach& reach, const std::string& id, Json arguments,
     if (!volumes.ok()) return volumes.problem();
     const NodeInfo* node = picture.map.find_node(volumes->front().executor);
     if (node == nullptr) return failed("nobody executes volume {} now", id);
-    const auto answers = ask_all({question(node->endpoint, AdminRequest{Bytes(verb), arguments.dump()})},
-                                 picture.cluster_id, limit);
+    const auto answers =
+        ask_all({question(node->endpoint, AdminRequest{Bytes(verb), arguments.dump()})},
+                picture.cluster_id, limit);
     const auto reply = answers[0] ? decode<AdminReply>(answers[0]->body) : std::nullopt;
     if (reply && reply->ok) {
       if (answer != nullptr) *answer = Json::parse(reply->json, nullptr, false);

@@ -7,12 +7,13 @@
 namespace pairfs::cli {
 
 struct VolumeAt {
-  std::string id;        // "1.0"
+  std::string id;  // "1.0"
   VolumeId volume;
   std::string executor;  // node; empty: nobody
 };
 
-// The volume of that id, or all of them when `id` is empty. Refused: no such volume; failed: no map.
+// The volume of that id, or all of them when `id` is empty. Refused: no such volume; failed: no
+// map.
 Outcome<std::vector<VolumeAt>> executors_of(const Picture& picture, const std::string& id);
 // What its executor says of the volume's RAID group; null when it says nothing.
 nlohmann::json raid_of(const Picture& picture, const VolumeAt& volume);

@@ -75,10 +75,9 @@ class Waiting {
         for (const auto& volume : pair["volumes"])
           if (volume["serving"] == true && volume["mode"] == "paired" &&
               said.insert(volume["id"].get<std::string>()).second)
-            progress(fmt::format("volume {} is executed by {} and logged by {}",
-                                 volume["id"].get<std::string>(),
-                                 volume["executor"].get<std::string>(),
-                                 volume["logger"].get<std::string>()));
+            progress(fmt::format(
+                "volume {} is executed by {} and logged by {}", volume["id"].get<std::string>(),
+                volume["executor"].get<std::string>(), volume["logger"].get<std::string>()));
       if (report["takeover_possible"] == true) return std::nullopt;
       if (Clock::now() - last_progress_ > kPatience)
         return failed("the cluster runs, but {}; see pairfs status and the logs in {}",

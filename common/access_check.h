@@ -75,8 +75,7 @@ Status check_xattr_access(const AccessSubject& subject, BytesView name, const Cr
   }
   if (name.starts_with("user.")) {
     if (!S_ISREG(subject.mode) && !S_ISDIR(subject.mode)) return Errno{writes ? EPERM : ENODATA};
-    if (writes && S_ISDIR(subject.mode) && (subject.mode & S_ISVTX) != 0 &&
-        !is_owner(subject, who))
+    if (writes && S_ISDIR(subject.mode) && (subject.mode & S_ISVTX) != 0 && !is_owner(subject, who))
       return Errno{EPERM};
     PAIRFS_TRY(check());
     if (name.size() == 5) return Errno{EINVAL};

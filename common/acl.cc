@@ -20,16 +20,25 @@ bool is_valid(const Acl& acl) {
     if (entry.tag < last_tag || (entry.permissions & ~7U) != 0) return false;
     last_tag = entry.tag;
     switch (entry.tag) {
-      case AclEntry::kUserObj: ++owners; break;
-      case AclEntry::kGroupObj: ++groups_obj; break;
-      case AclEntry::kMask: ++masks; break;
-      case AclEntry::kOther: ++others; break;
+      case AclEntry::kUserObj:
+        ++owners;
+        break;
+      case AclEntry::kGroupObj:
+        ++groups_obj;
+        break;
+      case AclEntry::kMask:
+        ++masks;
+        break;
+      case AclEntry::kOther:
+        ++others;
+        break;
       case AclEntry::kUser:
       case AclEntry::kGroup:
         named = true;
         if (entry.id == ~0U) return false;
         break;
-      default: return false;
+      default:
+        return false;
     }
   }
   return owners == 1 && groups_obj == 1 && others == 1 && masks <= 1 && (!named || masks == 1);
@@ -74,14 +83,21 @@ AclMode mode_of(const Acl& acl) {
   AclMode mode;
   for (const AclEntry& entry : acl) {
     switch (entry.tag) {
-      case AclEntry::kUserObj: mode.bits |= uint32_t{entry.permissions} << 6; break;
-      case AclEntry::kGroupObj: mode.bits |= uint32_t{entry.permissions} << 3; break;
-      case AclEntry::kOther: mode.bits |= entry.permissions; break;
+      case AclEntry::kUserObj:
+        mode.bits |= uint32_t{entry.permissions} << 6;
+        break;
+      case AclEntry::kGroupObj:
+        mode.bits |= uint32_t{entry.permissions} << 3;
+        break;
+      case AclEntry::kOther:
+        mode.bits |= entry.permissions;
+        break;
       case AclEntry::kMask:
         mode.bits = (mode.bits & ~070U) | uint32_t{entry.permissions} << 3;
         mode.extended = true;
         break;
-      default: mode.extended = true;
+      default:
+        mode.extended = true;
     }
   }
   return mode;
@@ -114,8 +130,10 @@ bool acl_allows(const Acl& acl, uint32_t owner_uid, uint32_t owner_gid,
           group_matched = true;
         }
         break;
-      case AclEntry::kOther: return !group_matched && grants(entry.permissions);
-      default: break;
+      case AclEntry::kOther:
+        return !group_matched && grants(entry.permissions);
+      default:
+        break;
     }
   }
   return false;

@@ -1,5 +1,5 @@
-// POSIX ACLs (POSIX 1003.1e draft 17, as in the kernel's fs/posix_acl.c and acl(5)): their octets as
-// the xattrs system.posix_acl_access and _default carry them, checking, inheritance, chmod. No
+// POSIX ACLs (POSIX 1003.1e draft 17, as in the kernel's fs/posix_acl.c and acl(5)): their octets
+// as the xattrs system.posix_acl_access and _default carry them, checking, inheritance, chmod. No
 // store access. Any thread.
 #pragma once
 
@@ -15,7 +15,12 @@ inline constexpr char kDefaultAclName[] = "system.posix_acl_default";
 
 struct AclEntry {
   enum Tag : uint16_t {
-    kUserObj = 0x01, kUser = 0x02, kGroupObj = 0x04, kGroup = 0x08, kMask = 0x10, kOther = 0x20,
+    kUserObj = 0x01,
+    kUser = 0x02,
+    kGroupObj = 0x04,
+    kGroup = 0x08,
+    kMask = 0x10,
+    kOther = 0x20,
   };
   uint16_t tag = 0;
   uint16_t permissions = 0;  // rwx

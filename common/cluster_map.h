@@ -1,7 +1,7 @@
 // The cluster's configuration map: who exists and who owns what. It is a set of small keyed
 // records in the map store, each changed only by compare-and-swap on its version:
-//   "cluster"      ClusterMap: pairs, nodes, routers, volumes, slices; changes when the cluster grows
-//   "volume/1.0"   VolumeRecord: who executes and who logs; changes with every role change
+//   "cluster"      ClusterMap: pairs, nodes, routers, volumes, slices; changes when the cluster
+//   grows "volume/1.0"   VolumeRecord: who executes and who logs; changes with every role change
 // No I/O here. Source: design rules P1-P11.
 #pragma once
 
@@ -17,11 +17,13 @@ using EndpointText = CappedBytes<512>;  // a ZeroMQ endpoint: "tcp://127.0.0.1:7
 enum class RaidLevel : uint8_t { kRaid0 = 0, kRaid1 = 1, kRaid5 = 5, kRaid6 = 6, kRaid10 = 10 };
 
 struct ElementInfo {
-  ShortText id;    // "1.0-e0"
-  PathText path;   // absolute directory
+  ShortText id;     // "1.0-e0"
+  PathText path;    // absolute directory
   ShortText reach;  // "dir" or "partner:1a" (only that node reaches it itself)
   template <class A>
-  void serialize(A& ar) { ar(id, path, reach); }
+  void serialize(A& ar) {
+    ar(id, path, reach);
+  }
 };
 struct VolumeInfo {
   VolumeId id;
@@ -29,29 +31,37 @@ struct VolumeInfo {
   uint8_t raid_level = 1;
   CappedList<ElementInfo, 64> elements;
   template <class A>
-  void serialize(A& ar) { ar(id, home, raid_level, elements); }
+  void serialize(A& ar) {
+    ar(id, home, raid_level, elements);
+  }
 };
 struct NodeInfo {
-  ShortText name;           // "1a"
-  EndpointText endpoint;       // where routers and other pairs reach it
-  EndpointText link_endpoint;  // where its partner reaches it
+  ShortText name;                 // "1a"
+  EndpointText endpoint;          // where routers and other pairs reach it
+  EndpointText link_endpoint;     // where its partner reaches it
   EndpointText element_endpoint;  // where its partner reaches its elements; empty: nowhere
   template <class A>
-  void serialize(A& ar) { ar(name, endpoint, link_endpoint, element_endpoint); }
+  void serialize(A& ar) {
+    ar(name, endpoint, link_endpoint, element_endpoint);
+  }
 };
 struct PairInfo {
   uint16_t id = 0;
   CappedList<NodeInfo, 2> nodes;  // exactly two
   CappedList<VolumeInfo, 16> volumes;
   template <class A>
-  void serialize(A& ar) { ar(id, nodes, volumes); }
+  void serialize(A& ar) {
+    ar(id, nodes, volumes);
+  }
 };
 struct RouterInfo {
   ShortText name;             // "r1"
   EndpointText endpoint;      // where clients reach it
   EndpointText map_endpoint;  // where its map store is served; empty when it holds none
   template <class A>
-  void serialize(A& ar) { ar(name, endpoint, map_endpoint); }
+  void serialize(A& ar) {
+    ar(name, endpoint, map_endpoint);
+  }
 };
 // Slices [first, first + count) are on `volume`.
 struct SliceRange {
@@ -59,7 +69,9 @@ struct SliceRange {
   uint32_t count = 0;
   VolumeId volume;
   template <class A>
-  void serialize(A& ar) { ar(first, count, volume); }
+  void serialize(A& ar) {
+    ar(first, count, volume);
+  }
 };
 struct ClusterMap {
   uint64_t cluster_id = 0;
@@ -68,7 +80,9 @@ struct ClusterMap {
   CappedList<PairInfo, 4096> pairs;
   CappedList<SliceRange, kSliceCount> slices;  // sorted, without a gap
   template <class A>
-  void serialize(A& ar) { ar(cluster_id, format_version, routers, pairs, slices); }
+  void serialize(A& ar) {
+    ar(cluster_id, format_version, routers, pairs, slices);
+  }
 
   const VolumeInfo* find_volume(VolumeId id) const;
   const NodeInfo* find_node(BytesView name) const;
@@ -88,7 +102,9 @@ struct NodeLife {
   Incarnation incarnation = 0;
   friend bool operator==(const NodeLife&, const NodeLife&) = default;
   template <class A>
-  void serialize(A& ar) { ar(name, incarnation); }
+  void serialize(A& ar) {
+    ar(name, incarnation);
+  }
 };
 struct VolumeRecord {
   Epoch epoch = 0;  // 0: never opened
@@ -99,18 +115,23 @@ struct VolumeRecord {
   bool pinned = false;
   friend bool operator==(const VolumeRecord&, const VolumeRecord&) = default;
   template <class A>
-  void serialize(A& ar) { ar(epoch, executor, logger, solo, pinned); }
+  void serialize(A& ar) {
+    ar(epoch, executor, logger, solo, pinned);
+  }
 };
-// Where new directories go, and which slices move. Of the whole cluster; absent until it is changed.
+// Where new directories go, and which slices move. Of the whole cluster; absent until it is
+// changed.
 struct ClusterPolicy {
   enum Rebalance : uint8_t { kOff = 0, kRunning = 1, kPaused = 2 };
-  uint8_t spread_levels = 2;        // directories of this many top levels are spread
-  uint8_t fuller_by_percent = 10;   // a volume that is fuller by more gets no new directories
+  uint8_t spread_levels = 2;            // directories of this many top levels are spread
+  uint8_t fuller_by_percent = 10;       // a volume that is fuller by more gets no new directories
   CappedList<uint16_t, 4096> draining;  // pairs that get nothing new, and give all they have
   uint8_t rebalance = kOff;
   bool is_draining(uint16_t pair) const;
   template <class A>
-  void serialize(A& ar) { ar(spread_levels, fuller_by_percent, draining, rebalance); }
+  void serialize(A& ar) {
+    ar(spread_levels, fuller_by_percent, draining, rebalance);
+  }
 };
 inline const char* const kClusterKey = "cluster";
 inline const char* const kPolicyKey = "policy";

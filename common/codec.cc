@@ -18,9 +18,7 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
  public:
   explicit OutputArchive(Bytes& out)
       : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this), out_(out) {}
-  void raw(const void* data, size_t length) {
-    out_.append(static_cast<const char*>(data), length);
-  }
+  void raw(const void* data, size_t length) { out_.append(static_cast<const char*>(data), length); }
 
  private:
   Bytes& out_;
@@ -140,7 +138,7 @@ const void* keep_codecs(TypeList<Cs...>) {
 extern const void* const kCommandCodecs;
 const void* const kCommandCodecs = keep_codecs(CommandList{});
 
-#define PAIRFS_INSTANTIATE(T)          \
+#define PAIRFS_INSTANTIATE(T)         \
   template Bytes encode<T>(const T&); \
   template std::optional<T> decode<T>(BytesView);
 PAIRFS_INSTANTIATE(Attributes)

@@ -10,8 +10,7 @@ const char* command_name(uint16_t op) {
 
 bool is_logged(uint16_t op) {
   bool logged = false;
-  visit_command_type(op,
-                     [&]<class C>(std::type_identity<C>) { logged = C::kKind != Kind::kRead; });
+  visit_command_type(op, [&]<class C>(std::type_identity<C>) { logged = C::kKind != Kind::kRead; });
   return logged;
 }
 

@@ -29,14 +29,14 @@ struct TypeList {};
 // The list. Op codes are explicit and never reused; a retired one stays reserved in
 // docs/protocol.md.
 using CommandList =
-    TypeList<Lookup, GetAttributes, ReadLink, Open, Read, ReadDirectory, Access, StatFs,
-             GetXattr, ListXattr, Seek, TestLock, Close, RenewSession, DeclareOpens,
-             Fsync, GiveBack, MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink,
-             RemoveDirectory, Rename, Write, SetAttributes, SetXattr, RemoveXattr,
-             Allocate, CopyRange, SetLock, CancelLock, OpenSession, CloseSession,
-             FreeInode, UpdateAtime, ExpireSession, BeginEpoch, ConsistencyPoint, ElementsChanged,
-             Prepare, Decide, Conclude, ForgetTransaction, ResolveTransaction, ReceiveSlice,
-             TakeSlice, GiveSlice, OpenSlice, ClearSlice>;
+    TypeList<Lookup, GetAttributes, ReadLink, Open, Read, ReadDirectory, Access, StatFs, GetXattr,
+             ListXattr, Seek, TestLock, Close, RenewSession, DeclareOpens, Fsync, GiveBack,
+             MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink, RemoveDirectory,
+             Rename, Write, SetAttributes, SetXattr, RemoveXattr, Allocate, CopyRange, SetLock,
+             CancelLock, OpenSession, CloseSession, FreeInode, UpdateAtime, ExpireSession,
+             BeginEpoch, ConsistencyPoint, ElementsChanged, Prepare, Decide, Conclude,
+             ForgetTransaction, ResolveTransaction, ReceiveSlice, TakeSlice, GiveSlice, OpenSlice,
+             ClearSlice>;
 
 template <class Visitor, class... Ts>
 void for_each_command_type(Visitor&& visitor, TypeList<Ts...>) {

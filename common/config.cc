@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -11,7 +12,6 @@
 #include <limits>
 #include <set>
 #include <sstream>
-#include <toml++/toml.h>
 
 namespace pairfs {
 namespace {
@@ -87,9 +87,7 @@ struct Config::View {
   const toml::table* table;
   std::string prefix;  // "" or "element." for what people read
 
-  const toml::node* find(const std::string& key) const {
-    return table->at_path(key).node();
-  }
+  const toml::node* find(const std::string& key) const { return table->at_path(key).node(); }
 };
 
 Config::Config(std::unique_ptr<View> view) : view_(std::move(view)) {}
@@ -129,23 +127,23 @@ Config Config::parse(BytesView text, const std::string& file_name) {
 }
 
 template <class Take>
-bool Config::take(const std::string& key, const std::string& expected, bool required,
-                  Take&& take) {
+bool Config::take(const std::string& key, const std::string& expected, bool required, Take&& take) {
   Document& document = *view_->document;
   document.known_keys.insert(view_->prefix + key);
   const toml::node* node = view_->find(key);
   if (node == nullptr) {
     if (required && document.parsed) {
       const bool top = view_->table == &document.root;
-      document.note(top ? nullptr : view_->table,
-                    fmt::format("the key '{}{}' is missing; expected {}", view_->prefix, key,
-                                expected));
+      document.note(
+          top ? nullptr : view_->table,
+          fmt::format("the key '{}{}' is missing; expected {}", view_->prefix, key, expected));
     }
     return false;
   }
   document.taken.insert(node);
   if (take(*node)) return true;
-  document.note(node, fmt::format("bad value of '{}{}'; expected {}", view_->prefix, key, expected));
+  document.note(node,
+                fmt::format("bad value of '{}{}'; expected {}", view_->prefix, key, expected));
   return false;
 }
 
@@ -249,8 +247,7 @@ Duration Config::duration(const std::string& key, Duration fallback, Duration mi
   return out;
 }
 
-uint64_t Config::size_bytes(const std::string& key, uint64_t fallback, uint64_t min,
-                            uint64_t max) {
+uint64_t Config::size_bytes(const std::string& key, uint64_t fallback, uint64_t min, uint64_t max) {
   uint64_t out = fallback;
   const std::string expected =
       fmt::format("bytes, or a string such as \"256MiB\" (KiB, MiB, GiB, TiB), from {} to {}",
@@ -317,9 +314,8 @@ void Config::Document::note_unknown(const toml::table& table, const std::string&
     const std::string key = prefix + std::string(name.str());
     const bool asked = taken.count(&node) != 0;
     if (node.is_table() && !asked) {
-      const bool leads_on = std::any_of(known_keys.begin(), known_keys.end(), [&](const auto& k) {
-        return k.starts_with(key + ".");
-      });
+      const bool leads_on = std::any_of(known_keys.begin(), known_keys.end(),
+                                        [&](const auto& k) { return k.starts_with(key + "."); });
       if (leads_on) {
         note_unknown(*node.as_table(), key + ".");
         continue;
@@ -335,8 +331,8 @@ void Config::Document::note_unknown(const toml::table& table, const std::string&
     std::vector<std::string> siblings;
     for (const std::string& k : known_keys)
       if (k.starts_with(prefix)) siblings.push_back(k);
-    note(&node, fmt::format("unknown key '{}'; expected one of {}", key,
-                            fmt::join(siblings, ", ")));
+    note(&node,
+         fmt::format("unknown key '{}'; expected one of {}", key, fmt::join(siblings, ", ")));
   }
 }
 

@@ -1,6 +1,6 @@
-// A router inside another process, in its one client's thread: it saves a hop, and its commands reach
-// the nodes' sockets from that thread. Implemented by the router's library, which a program that wants
-// one links.
+// A router inside another process, in its one client's thread: it saves a hop, and its commands
+// reach the nodes' sockets from that thread. Implemented by the router's library, which a program
+// that wants one links.
 #pragma once
 
 #include <cstdint>

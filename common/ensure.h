@@ -7,12 +7,12 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define ENSURE(condition, ...)                                                            \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
-      const auto ensure_text = ::fmt::format("" __VA_ARGS__);                             \
-      ::std::fprintf(stderr, "%s:%d: ENSURE(%s) failed: %s\n", __FILE__, __LINE__,        \
-                     #condition, ensure_text.c_str());                                    \
-      ::std::abort();                                                                     \
-    }                                                                                     \
+#define ENSURE(condition, ...)                                                                 \
+  do {                                                                                         \
+    if (!(condition)) {                                                                        \
+      const auto ensure_text = ::fmt::format("" __VA_ARGS__);                                  \
+      ::std::fprintf(stderr, "%s:%d: ENSURE(%s) failed: %s\n", __FILE__, __LINE__, #condition, \
+                     ensure_text.c_str());                                                     \
+      ::std::abort();                                                                          \
+    }                                                                                          \
   } while (false)

@@ -30,19 +30,22 @@ void EventSet::watch(int fd, uint32_t events, Watched& watched) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = reinterpret_cast<uintptr_t>(&watched);
-  ENSURE(::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl: {}", std::strerror(errno));
+  ENSURE(::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl: {}",
+         std::strerror(errno));
 }
 void EventSet::change(int fd, uint32_t events, Watched& watched) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = reinterpret_cast<uintptr_t>(&watched);
-  ENSURE(::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) == 0, "epoll_ctl: {}", std::strerror(errno));
+  ENSURE(::epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) == 0, "epoll_ctl: {}",
+         std::strerror(errno));
 }
 void EventSet::watch_plain(int fd) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = plain(fd);
-  ENSURE(::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl: {}", std::strerror(errno));
+  ENSURE(::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl: {}",
+         std::strerror(errno));
 }
 void EventSet::forget(int fd) {
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);

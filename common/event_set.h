@@ -1,5 +1,5 @@
-// What one epoll descriptor watches for the sockets of a thread, and the times at which they want to
-// be looked at. A Poller drives one; a Socket that no Poller has drives its own.
+// What one epoll descriptor watches for the sockets of a thread, and the times at which they want
+// to be looked at. A Poller drives one; a Socket that no Poller has drives its own.
 #pragma once
 
 #include <sys/epoll.h>

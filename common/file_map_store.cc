@@ -182,7 +182,8 @@ class FileMapStoreImpl final : public FileMapStore {
 
 }  // namespace
 
-// A predecessor that was killed keeps it until the last of its threads is gone, which a slow disk delays.
+// A predecessor that was killed keeps it until the last of its threads is gone, which a slow disk
+// delays.
 static bool take_lock(int fd) {
   const Instant end = boot_now() + std::chrono::seconds(2);
   while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {

@@ -80,12 +80,18 @@ std::array<char, kHeaderBytes> MessageHeader::encode(BytesView body) const {
 
 const char* to_string(HeaderError error) {
   switch (error) {
-    case HeaderError::kTooShort: return "too short for a header";
-    case HeaderError::kBadLength: return "wrong header length";
-    case HeaderError::kBadVersion: return "unknown protocol version";
-    case HeaderError::kBadFlags: return "unknown flags";
-    case HeaderError::kBadCrc: return "wrong crc";
-    case HeaderError::kBadBody: return "wrong body length";
+    case HeaderError::kTooShort:
+      return "too short for a header";
+    case HeaderError::kBadLength:
+      return "wrong header length";
+    case HeaderError::kBadVersion:
+      return "unknown protocol version";
+    case HeaderError::kBadFlags:
+      return "unknown flags";
+    case HeaderError::kBadCrc:
+      return "wrong crc";
+    case HeaderError::kBadBody:
+      return "wrong body length";
   }
   return "unknown";
 }

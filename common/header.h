@@ -13,28 +13,28 @@ inline constexpr uint16_t kProtocolVersion = 1;
 inline constexpr size_t kHeaderBytes = 128;
 
 enum HeaderFlag : uint16_t {
-  kFlagReply = 1,      // an answer; `status` is valid
+  kFlagReply = 1,       // an answer; `status` is valid
   kFlagHasBulkCrc = 2,  // bulk_crc is valid
-  kFlagRetry = 4,      // a request sent again
+  kFlagRetry = 4,       // a request sent again
 };
 inline constexpr uint16_t kKnownFlags = kFlagReply | kFlagHasBulkCrc | kFlagRetry;
 
 // Of a reply: what became of the request. kOutcome carries the errno in `error`; the rest are not
 // outcomes: the command was not executed (or its outcome cannot be told yet).
 enum class ReplyStatus : uint16_t {
-  kOutcome = 0,      // error == 0: the body is the command's Reply
-  kNotExecutor = 1,  // not executed here: read the map again, then retry
-  kBusy = 2,         // not executed: retry after a pause
+  kOutcome = 0,         // error == 0: the body is the command's Reply
+  kNotExecutor = 1,     // not executed here: read the map again, then retry
+  kBusy = 2,            // not executed: retry after a pause
   kUnknownSession = 3,  // EXPIRED: the session is unknown or expired on this volume
-  kBadRequest = 4,   // refused as malformed; a programmer's mistake at the sender
+  kBadRequest = 4,      // refused as malformed; a programmer's mistake at the sender
 };
 
 // What a reply lets the session hold (docs/protocol.md, leases).
 enum LeaseGrant : uint32_t {
-  kGrantFirst = 1,      // the inode that the command names; of a rename, both directories
-  kGrantEntry = 2,      // the inode that the reply's entry, or each listed one with attributes, names
-  kGrantFirstAcl = 4,   // the former may have an access ACL
-  kGrantEntryAcl = 8,   // one of the latter may
+  kGrantFirst = 1,  // the inode that the command names; of a rename, both directories
+  kGrantEntry = 2,  // the inode that the reply's entry, or each listed one with attributes, names
+  kGrantFirstAcl = 4,      // the former may have an access ACL
+  kGrantEntryAcl = 8,      // one of the latter may
   kLeaseChangesTold = 16,  // of a mutation: `changed` is complete
 };
 
@@ -43,10 +43,10 @@ struct MessageHeader {
   uint16_t flags = 0;
   ReplyStatus status = ReplyStatus::kOutcome;
   Slice slice = 0;
-  VolumeId volume;     // filled by the router
-  int32_t error = 0;   // errno of a reply
+  VolumeId volume;    // filled by the router
+  int32_t error = 0;  // errno of a reply
   uint64_t cluster_id = 0;
-  Epoch epoch = 0;     // of the volume, as the sender knows it; filled by the router
+  Epoch epoch = 0;  // of the volume, as the sender knows it; filled by the router
   Incarnation sender = 0;
   Incarnation receiver = 0;  // 0: whoever is there
   RequestId request;
@@ -57,7 +57,7 @@ struct MessageHeader {
   // Of a reply:
   uint32_t lease_ms = 0;  // the session's leases on the volume run on for so long; 0: not longer
   uint32_t lease_grants = 0;  // LeaseGrant
-  uint64_t changed[2] = {};  // inodes that the command changed and does not name; 0: none
+  uint64_t changed[2] = {};   // inodes that the command changed and does not name; 0: none
 
   // The 128 bytes; the crc in them covers header and body.
   std::array<char, kHeaderBytes> encode(BytesView body) const;

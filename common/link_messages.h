@@ -14,7 +14,7 @@ struct LogSummary {
   uint32_t base_chain = 0;
   Sequence last = 0;
   uint32_t last_chain = 0;
-  Epoch last_epoch = 0;    // of record `last`; 0: no record
+  Epoch last_epoch = 0;     // of record `last`; 0: no record
   bool power_kept = false;  // everything was written since the machine's last start
   bool damaged = false;     // a record that was once synced is unreadable
   template <class A>
@@ -56,14 +56,14 @@ struct LinkMessage {
   Sequence sync_wanted = 0;     // kRecords: the logger is to sync through here now
   // kRecords: when it was sent, by the executor's clock; kHeld: the stamp that is granted.
   int64_t lease_stamp_ns = 0;
-  Sequence held = 0;            // kHeld
-  bool resend = false;          // kHeld: something is missing behind `held`
-  bool reset = false;           // kAccept
+  Sequence held = 0;    // kHeld
+  bool resend = false;  // kHeld: something is missing behind `held`
+  bool reset = false;   // kAccept
   // kHello, kJoin: the sender's log. kHeld: last_chain, of record `held`. kAccept: base and
   // base_chain to go on from, last and last_chain of the kJoin that it answers.
   LogSummary log;
-  ProcessIdentity process;  // kHello: the sender's
-  uint64_t log_room_bytes = 0;  // what may still be appended to the sender's log
+  ProcessIdentity process;        // kHello: the sender's
+  uint64_t log_room_bytes = 0;    // what may still be appended to the sender's log
   uint64_t reached_elements = 0;  // kHeld: bit i: the logger could open element i; 0: not known
   template <class A>
   void serialize(A& ar) {

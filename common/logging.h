@@ -18,7 +18,7 @@ namespace pairfs {
 class Config;
 
 struct LogSettings {
-  std::string file;           // empty: stderr
+  std::string file;            // empty: stderr
   std::string level = "info";  // debug, info, warn or error
 };
 // The keys log.file and log.level.

@@ -19,12 +19,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration kWatch = 500ms;         // how long the store may hold a MapRead back
-constexpr Duration kWatchGrace = 500ms;    // beyond it: the store is taken for lost
-constexpr Duration kRetryPause = 20ms;     // before a request that could not be sent is tried again
-constexpr Duration kIdlePause = 10ms;      // between watches that bring no news early
+constexpr Duration kWatch = 500ms;       // how long the store may hold a MapRead back
+constexpr Duration kWatchGrace = 500ms;  // beyond it: the store is taken for lost
+constexpr Duration kRetryPause = 20ms;   // before a request that could not be sent is tried again
+constexpr Duration kIdlePause = 10ms;    // between watches that bring no news early
 constexpr Duration kReachableFor = 1000ms;
-constexpr Duration kSwitchAfter = 300ms;   // without a connection: try the next endpoint
+constexpr Duration kSwitchAfter = 300ms;  // without a connection: try the next endpoint
 
 class MapClientImpl final : public MapClient {
  public:
@@ -96,10 +96,10 @@ class MapClientImpl final : public MapClient {
     MapSwap request;
     Duration timeout{};
     std::function<void(SwapOutcome, const MapEntry&)> done;
-    Instant deadline{};       // set by the first step that sees it
+    Instant deadline{};  // set by the first step that sees it
     Instant send_again{};
-    uint64_t sequence = 0;    // of the copy that waits for an answer; 0: none does
-    unsigned copies = 0;      // how often it was sent
+    uint64_t sequence = 0;  // of the copy that waits for an answer; 0: none does
+    unsigned copies = 0;    // how often it was sent
   };
   struct Finished {
     std::function<void(SwapOutcome, const MapEntry&)> done;

@@ -1,6 +1,6 @@
 // The map store: small keyed records, each changed only by compare-and-swap on its version.
-// Implementations: a file-backed one, served by a router process (router/map_server), and ZooKeeper.
-// The map_version counts all changes.
+// Implementations: a file-backed one, served by a router process (router/map_server), and
+// ZooKeeper. The map_version counts all changes.
 #pragma once
 
 #include <functional>
@@ -26,8 +26,8 @@ class FileMapStore {
   // new file (logged) swaps nothing; one that fails after the rename ends the process.
   virtual MapSwapReply swap(const MapSwap& request) = 0;
   // Replaces all records by those of `map`, which must not be older. Durable when it returns true;
-  // false: nothing has changed. For a node's copy of the map, and for a rebuilt one. Any thread, one
-  // at a time.
+  // false: nothing has changed. For a node's copy of the map, and for a rebuilt one. Any thread,
+  // one at a time.
   virtual bool adopt(const MapReadReply& map) = 0;
 };
 

@@ -15,20 +15,26 @@ struct MapEntry {
   uint64_t version = 0;  // of this record: 1 at its creation
   CappedBytes<1 << 22> value;
   template <class A>
-  void serialize(A& ar) { ar(key, version, value); }
+  void serialize(A& ar) {
+    ar(key, version, value);
+  }
 };
 struct MapRead {
   static constexpr uint16_t kOp = 200;
   uint64_t known_version = 0;
   uint32_t wait_ms = 0;
   template <class A>
-  void serialize(A& ar) { ar(known_version, wait_ms); }
+  void serialize(A& ar) {
+    ar(known_version, wait_ms);
+  }
 };
 struct MapReadReply {
   uint64_t map_version = 0;  // of all records together; entries is empty when it is the known one
   CappedList<MapEntry, 65536> entries;
   template <class A>
-  void serialize(A& ar) { ar(map_version, entries); }
+  void serialize(A& ar) {
+    ar(map_version, entries);
+  }
 };
 // Sets `key` when its version is expected_version (0 = must be absent).
 struct MapSwap {
@@ -37,14 +43,18 @@ struct MapSwap {
   uint64_t expected_version = 0;
   CappedBytes<1 << 22> value;
   template <class A>
-  void serialize(A& ar) { ar(key, expected_version, value); }
+  void serialize(A& ar) {
+    ar(key, expected_version, value);
+  }
 };
 struct MapSwapReply {
   bool swapped = false;
   uint64_t map_version = 0;
   MapEntry current;  // as it is now, whoever made it so
   template <class A>
-  void serialize(A& ar) { ar(swapped, map_version, current); }
+  void serialize(A& ar) {
+    ar(swapped, map_version, current);
+  }
 };
 
 // ---- status and admin: JSON text, since only people and scripts read it ----------------------
@@ -63,24 +73,30 @@ struct AdminRequest {
   ShortText verb;                  // "takeover", "giveback", "sync" ...
   CappedBytes<1 << 20> arguments;  // a JSON object
   template <class A>
-  void serialize(A& ar) { ar(verb, arguments); }
+  void serialize(A& ar) {
+    ar(verb, arguments);
+  }
 };
 struct AdminReply {
   bool ok = false;
   CappedBytes<1 << 24> json;  // an object; {"error": "..."} when not ok
   template <class A>
-  void serialize(A& ar) { ar(ok, json); }
+  void serialize(A& ar) {
+    ar(ok, json);
+  }
 };
 
 // ---- told to clients unasked; may be lost, and is told again --------------------------------
-// An executor wants leases back: each number is answered by one GiveBack. Goes by way of a router to
-// the session in the header, from the volume and epoch in the header.
+// An executor wants leases back: each number is answered by one GiveBack. Goes by way of a router
+// to the session in the header, from the volume and epoch in the header.
 struct Recall {
   static constexpr uint16_t kOp = 230;
   CappedList<uint64_t, 4096> numbers;
   CappedList<uint64_t, 4096> inode_ids;  // beside each number; 0: all that an earlier epoch granted
   template <class A>
-  void serialize(A& ar) { ar(numbers, inode_ids); }
+  void serialize(A& ar) {
+    ar(numbers, inode_ids);
+  }
 };
 // A router learned that another executor serves the header's volume since the header's epoch.
 struct EpochNotice {

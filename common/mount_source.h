@@ -1,4 +1,5 @@
-// What is written where a filesystem's source is expected, in mount(8), fstab(5) and `pairfs mount`:
+// What is written where a filesystem's source is expected, in mount(8), fstab(5) and `pairfs
+// mount`:
 //   router1:7400,router2:7400           the whole cluster
 //   router1:7400,router2:7400:/projects  the tree below one directory of it
 // No I/O. Any thread.

@@ -22,7 +22,8 @@ std::vector<std::string> NamespaceGraph::problems() const {
     if (entry.type == S_IFDIR) ++subdirectories[entry.directory_id];
     const auto directory = inodes_.find(entry.directory_id);
     if (directory == inodes_.end() || directory->second.type != S_IFDIR)
-      found.push_back(fmt::format("an entry is in {:x}, which is no directory", entry.directory_id));
+      found.push_back(
+          fmt::format("an entry is in {:x}, which is no directory", entry.directory_id));
     const auto inode = inodes_.find(entry.inode.id);
     if (inode == inodes_.end())
       found.push_back(fmt::format("an entry of {:x} names {:x}, which is not there",

@@ -1,5 +1,5 @@
-// The tree of a whole cluster, as inodes and entries, and what is wrong with it: for the online checker
-// and for tests. No I/O; one thread.
+// The tree of a whole cluster, as inodes and entries, and what is wrong with it: for the online
+// checker and for tests. No I/O; one thread.
 #pragma once
 
 #include <map>
@@ -25,8 +25,8 @@ class NamespaceGraph {
   size_t entries() const { return entries_.size(); }
 
   // One sentence per problem: entries of inodes that are not there, or that are others; link counts
-  // that do not fit; inodes that are on two volumes; directories with two names, with another parent,
-  // or from which no way leads to the root.
+  // that do not fit; inodes that are on two volumes; directories with two names, with another
+  // parent, or from which no way leads to the root.
   std::vector<std::string> problems() const;
 
  private:

@@ -21,8 +21,7 @@ bool is_port(const std::string& text) {
 
 bool is_loopback(const std::string& host) {
   in_addr address{};
-  return inet_pton(AF_INET, host.c_str(), &address) == 1 &&
-         (ntohl(address.s_addr) >> 24) == 127;
+  return inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
 }
 
 }  // namespace
@@ -40,16 +39,18 @@ std::optional<std::string> refuse_listen(const std::string& endpoint, bool insec
   }
   const size_t colon = endpoint.rfind(':');
   if (!endpoint.starts_with("tcp://") || colon <= 6 || !is_port(endpoint.substr(colon + 1)))
-    return fmt::format("{}: expected tcp://ADDRESS:PORT (PORT from 1 to 65535, or * for any free "
-                       "one) or ipc:///ABSOLUTE/PATH",
-                       endpoint);
+    return fmt::format(
+        "{}: expected tcp://ADDRESS:PORT (PORT from 1 to 65535, or * for any free "
+        "one) or ipc:///ABSOLUTE/PATH",
+        endpoint);
   const std::string host = endpoint.substr(6, colon - 6);
   if (insecure_network || is_loopback(host)) return std::nullopt;
-  return fmt::format("{}: {} is not a loopback address (127.0.0.1), and there is no authentication: "
-                     "whoever reaches the port can read and change all files. Listen on "
-                     "tcp://127.0.0.1:{} or ipc://, or set insecure_network = true on a network "
-                     "that you trust",
-                     endpoint, host, endpoint.substr(colon + 1));
+  return fmt::format(
+      "{}: {} is not a loopback address (127.0.0.1), and there is no authentication: "
+      "whoever reaches the port can read and change all files. Listen on "
+      "tcp://127.0.0.1:{} or ipc://, or set insecure_network = true on a network "
+      "that you trust",
+      endpoint, host, endpoint.substr(colon + 1));
 }
 
 }  // namespace pairfs

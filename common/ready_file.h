@@ -1,7 +1,7 @@
 // The file by which a daemon tells its supervisor that it serves: `ready_file` in its
-// configuration. Appears whole (written beside, then renamed): {"pid": 123, "endpoint": "tcp://..."}
-// and goes with the object that announced it. A killed daemon leaves it, so that readers compare the
-// pid.
+// configuration. Appears whole (written beside, then renamed): {"pid": 123, "endpoint":
+// "tcp://..."} and goes with the object that announced it. A killed daemon leaves it, so that
+// readers compare the pid.
 #pragma once
 
 #include <string>

@@ -46,16 +46,16 @@ inline Status success() { return Status(Done{}); }
 }  // namespace pairfs
 
 // Runs an expression that gives a Result; returns its errno from here when it failed.
-#define PAIRFS_TRY(expression)                                                    \
-  do {                                                                            \
+#define PAIRFS_TRY(expression)                                                            \
+  do {                                                                                    \
     if (auto try_result_ = (expression); !try_result_.ok()) return try_result_.failure(); \
   } while (false)
 
 #define PAIRFS_CONCAT_(a, b) a##b
 #define PAIRFS_CONCAT(a, b) PAIRFS_CONCAT_(a, b)
 // PAIRFS_ASSIGN(auto value, expression): the same, and binds the value.
-#define PAIRFS_ASSIGN(declaration, expression)                                            \
-  auto PAIRFS_CONCAT(assigned_, __LINE__) = (expression);                                 \
-  if (!PAIRFS_CONCAT(assigned_, __LINE__).ok())                                           \
-    return PAIRFS_CONCAT(assigned_, __LINE__).failure();                                  \
+#define PAIRFS_ASSIGN(declaration, expression)            \
+  auto PAIRFS_CONCAT(assigned_, __LINE__) = (expression); \
+  if (!PAIRFS_CONCAT(assigned_, __LINE__).ok())           \
+    return PAIRFS_CONCAT(assigned_, __LINE__).failure();  \
   declaration = std::move(*PAIRFS_CONCAT(assigned_, __LINE__))

@@ -29,8 +29,7 @@ class RowWriter {
  public:
   explicit RowWriter(size_t expected_bytes) { out_.reserve(expected_bytes); }
   template <class T>
-    requires std::is_arithmetic_v<T>
-  RowWriter& operator()(T value) {
+  requires std::is_arithmetic_v<T> RowWriter& operator()(T value) {
     out_.append(reinterpret_cast<const char*>(&value), sizeof value);
     return *this;
   }
@@ -53,8 +52,7 @@ class RowReader {
  public:
   explicit RowReader(BytesView in) : in_(in) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
-  RowReader& operator()(T& value) {
+  requires std::is_arithmetic_v<T> RowReader& operator()(T& value) {
     if (in_.size() < sizeof value) return fail();
     std::memcpy(&value, in_.data(), sizeof value);
     in_.remove_prefix(sizeof value);

@@ -1,5 +1,5 @@
-// Which slices are to move where, so that every volume has equally many and drained pairs have none.
-// Everybody who knows the map comes to the same plan. No I/O; any thread.
+// Which slices are to move where, so that every volume has equally many and drained pairs have
+// none. Everybody who knows the map comes to the same plan. No I/O; any thread.
 #pragma once
 
 #include <vector>

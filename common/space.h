@@ -1,5 +1,5 @@
-// How much room volumes have whose elements may share filesystems with each other, as all those of a
-// cluster on one machine do: each filesystem's room is counted once. Arithmetic only.
+// How much room volumes have whose elements may share filesystems with each other, as all those of
+// a cluster on one machine do: each filesystem's room is counted once. Arithmetic only.
 #pragma once
 
 #include <vector>
@@ -14,7 +14,9 @@ struct FilesystemShare {
   uint32_t elements = 0;  // of the volume
   uint64_t available_bytes = 0;
   template <class A>
-  void serialize(A& ar) { ar(id, elements, available_bytes); }
+  void serialize(A& ar) {
+    ar(id, elements, available_bytes);
+  }
 };
 
 struct VolumeSpace {
@@ -24,7 +26,9 @@ struct VolumeSpace {
   uint32_t data_columns = 0;    // as many elements' bytes are usable
   CappedList<FilesystemShare, 64> filesystems;
   template <class A>
-  void serialize(A& ar) { ar(used_bytes, withheld_bytes, garbage_bytes, data_columns, filesystems); }
+  void serialize(A& ar) {
+    ar(used_bytes, withheld_bytes, garbage_bytes, data_columns, filesystems);
+  }
 };
 
 struct SpaceSum {

@@ -12,9 +12,9 @@ namespace pairfs {
 namespace {
 
 constexpr size_t kInBytes = 64 << 10;
-constexpr size_t kCopyMaxBytes = 4 << 10;      // longer frames are shared, not copied
+constexpr size_t kCopyMaxBytes = 4 << 10;  // longer frames are shared, not copied
 constexpr size_t kOwnPieceMaxBytes = 64 << 10;
-constexpr int kReadsPerCall = 32;              // then other connections have their turn
+constexpr int kReadsPerCall = 32;  // then other connections have their turn
 constexpr size_t kHopsMax = 8;
 constexpr uint64_t kMessageMaxBytes = 64 << 20;
 constexpr size_t kPiecesPerWrite = 64;
@@ -145,7 +145,8 @@ bool StreamConnection::take_greeting() {
   if (state_ == State::kBroken || there.size() < zmtp::kGreetingBytes) return false;
   in_begin_ += zmtp::kGreetingBytes;
   state_ = State::kAwaitingReady;
-  const Bytes ready = zmtp::ready_command(own_identity_.empty() ? "ROUTER" : "DEALER", own_identity_);
+  const Bytes ready =
+      zmtp::ready_command(own_identity_.empty() ? "ROUTER" : "DEALER", own_identity_);
   own_bytes() += ready;
   waiting_bytes_ += ready.size();
   return true;

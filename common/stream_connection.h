@@ -1,5 +1,5 @@
-// One connection of a Socket: greets, takes ZMTP frames apart into messages, and keeps what waits to
-// be sent. Owns its descriptor. The thread of its Socket; nothing blocks.
+// One connection of a Socket: greets, takes ZMTP frames apart into messages, and keeps what waits
+// to be sent. Owns its descriptor. The thread of its Socket; nothing blocks.
 #pragma once
 
 #include <deque>
@@ -13,8 +13,8 @@ namespace pairfs {
 
 class StreamConnection {
  public:
-  // `fd`: connected, or connecting (then writable when that has ended). `own_identity`: of a client's
-  // socket; empty: of a server's, whose peers say who they are.
+  // `fd`: connected, or connecting (then writable when that has ended). `own_identity`: of a
+  // client's socket; empty: of a server's, whose peers say who they are.
   StreamConnection(int fd, bool connecting, Bytes own_identity, Instant now);
   ~StreamConnection();
   StreamConnection(const StreamConnection&) = delete;
@@ -27,8 +27,8 @@ class StreamConnection {
   // As the other end said in its greeting; maybe empty.
   const Bytes& peer_identity() const { return peer_identity_; }
 
-  // Reads what has come, up to a portion; whole messages go to `out`, those of wrong form are counted
-  // in `dropped`. Returns true when there may be more to read.
+  // Reads what has come, up to a portion; whole messages go to `out`, those of wrong form are
+  // counted in `dropped`. Returns true when there may be more to read.
   bool read(std::deque<Message>& out, uint64_t* dropped, Instant now);
   // Writes what waits. A connection that breaks is only marked, for its owner to find.
   void write();
@@ -80,7 +80,7 @@ class StreamConnection {
   bool delimiter_ = false, malformed_ = false;
 
   std::deque<Piece> out_;
-  Bytes spare_;           // a sent piece's room, used again
+  Bytes spare_;          // a sent piece's room, used again
   size_t out_done_ = 0;  // of the first piece
   size_t waiting_bytes_ = 0;
   bool blocked_ = false;

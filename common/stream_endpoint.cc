@@ -24,9 +24,8 @@ void prepare(int fd) {
 bool somebody_listens(const sockaddr_storage& address, socklen_t length) {
   const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return false;
-  const bool connected =
-      ::connect(fd, reinterpret_cast<const sockaddr*>(&address), length) == 0 ||
-      errno == EAGAIN;  // its backlog is full
+  const bool connected = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), length) == 0 ||
+                         errno == EAGAIN;  // its backlog is full
   ::close(fd);
   return connected;
 }
@@ -42,7 +41,8 @@ StreamEndpoint::StreamEndpoint(std::string text, uint64_t scope)
     kind_ = text_.starts_with("ipc://") ? Kind::kPath : Kind::kInProcess;
     const std::string path = text_.substr(text_.find("://") + 3);
     if (path.empty() || path.find('\0') != std::string::npos) refuse("a name is missing");
-    if (path.size() + 40 * in_process() >= sizeof sockaddr_un{}.sun_path) refuse("File name too long");
+    if (path.size() + 40 * in_process() >= sizeof sockaddr_un{}.sun_path)
+      refuse("File name too long");
   } else {
     refuse("expected tcp://HOST:PORT, ipc:///PATH or inproc://NAME");
   }
@@ -56,7 +56,8 @@ StreamEndpoint::Address StreamEndpoint::local_address() const {
   // A first octet of zero: a name of the kernel's, not of a filesystem.
   if (in_process()) path = fmt::format("{}pairfs/{}/{}/{}", '\0', ::getpid(), scope_, path);
   std::memcpy(address.sun_path, path.data(), path.size());
-  out.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + !in_process());
+  out.length =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + !in_process());
   return out;
 }
 

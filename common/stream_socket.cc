@@ -101,7 +101,8 @@ class StreamSocket final : public SocketImpl {
   std::shared_ptr<EventSet> events_;
   Listening listening_;
   std::unordered_map<Link*, std::unique_ptr<Link>> links_;
-  std::unordered_map<Bytes, Link*> peers_;  // those that greeted, by identity; a client's one under ""
+  std::unordered_map<Bytes, Link*>
+      peers_;  // those that greeted, by identity; a client's one under ""
   std::deque<Link*> readable_;
   std::vector<Link*> writable_;
   std::vector<Link*> gathered_;  // with something to send
@@ -243,8 +244,10 @@ bool StreamSocket::send(const std::vector<Bytes>& envelope, const SharedBytes& h
   }
   if (!connection.wants_writable()) connection.write();
   // One that broke just now stays until it is looked at: the caller may hold what came from it.
-  if (connection.broken()) note_readable(link);
-  else look_at(link);
+  if (connection.broken())
+    note_readable(link);
+  else
+    look_at(link);
   return true;
 }
 

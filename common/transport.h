@@ -1,8 +1,8 @@
 // Message channels. Between machines (tcp://) they are libzmq's sockets; on one machine (ipc://,
 // inproc://) they are streams of our own that speak the same protocol, so that no thread stands
 // between a loop and the kernel (docs/decisions/0030). A server is a ROUTER, a client a DEALER, and
-// any ZeroMQ program may be the other end. A Socket belongs to one thread. Nothing here blocks except
-// Poller::wait.
+// any ZeroMQ program may be the other end. A Socket belongs to one thread. Nothing here blocks
+// except Poller::wait.
 //
 // Sending never blocks: a full or missing peer loses the message, and the caller's own timeouts
 // and retries cover it, as a connection that breaks loses what was on its way anyway.
@@ -95,8 +95,8 @@ class Poller {
   void add_fd(int fd);
   void remove(const Socket& socket);
   void remove_fd(int fd);
-  // Returns when something is readable or after `timeout` (rounded up to 1 ms; a negative one, as of
-  // a time that has passed, is zero). Spurious returns are possible. Ended early by a signal.
+  // Returns when something is readable or after `timeout` (rounded up to 1 ms; a negative one, as
+  // of a time that has passed, is zero). Spurious returns are possible. Ended early by a signal.
   void wait(Duration timeout);
   bool fd_ready(int fd) const;
 

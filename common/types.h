@@ -24,7 +24,9 @@ struct Timestamp {
   uint32_t nanoseconds = 0;
   friend auto operator<=>(const Timestamp&, const Timestamp&) = default;
   template <class Archive>
-  void serialize(Archive& ar) { ar(seconds, nanoseconds); }
+  void serialize(Archive& ar) {
+    ar(seconds, nanoseconds);
+  }
 };
 // The next representable time.
 constexpr Timestamp next_after(Timestamp t) {
@@ -50,7 +52,9 @@ struct VolumeId {
     return {static_cast<uint16_t>(v >> 16), static_cast<uint16_t>(v & 0xffff)};
   }
   template <class Archive>
-  void serialize(Archive& ar) { ar(pair, index); }
+  void serialize(Archive& ar) {
+    ar(pair, index);
+  }
 };
 inline std::string to_string(VolumeId id) {
   return std::to_string(id.pair) + "." + std::to_string(id.index);
@@ -65,7 +69,9 @@ struct InodeRef {
   Slice slice() const { return static_cast<Slice>(id >> 48); }
   friend auto operator<=>(const InodeRef&, const InodeRef&) = default;
   template <class Archive>
-  void serialize(Archive& ar) { ar(id, generation); }
+  void serialize(Archive& ar) {
+    ar(id, generation);
+  }
 };
 inline constexpr InodeRef kRootInode{1, 1};
 constexpr uint64_t make_inode_id(Slice slice, uint64_t counter) {
@@ -80,7 +86,9 @@ struct RequestId {
   uint64_t sequence = 0;
   friend auto operator<=>(const RequestId&, const RequestId&) = default;
   template <class Archive>
-  void serialize(Archive& ar) { ar(session, slot, sequence); }
+  void serialize(Archive& ar) {
+    ar(session, slot, sequence);
+  }
 };
 inline constexpr uint32_t kUnslotted = 0xffff'ffff;
 inline constexpr uint32_t kSlotsPerSession = 64;  // of one session on one volume

@@ -107,7 +107,8 @@ struct Source final : Watched {
     if (!may_have) return false;
     uint32_t events = 0;
     size_t size = sizeof events;
-    may_have = zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) != 0 || (events & ZMQ_POLLIN) != 0;
+    may_have =
+        zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) != 0 || (events & ZMQ_POLLIN) != 0;
     return may_have;
   }
   void* socket;
@@ -126,8 +127,9 @@ class ZeroMqSocket final : public SocketImpl {
     if (!done) {
       const int error = zmq_errno();
       close();
-      throw std::runtime_error(fmt::format("cannot {} {}: {}", is_server ? "listen on" : "connect to",
-                                           endpoint, zmq_strerror(error)));
+      throw std::runtime_error(fmt::format("cannot {} {}: {}",
+                                           is_server ? "listen on" : "connect to", endpoint,
+                                           zmq_strerror(error)));
     }
     endpoint_ = endpoint;
     if (is_server) {

@@ -65,7 +65,8 @@ Bytes greeting() {
 bool may_be_greeting(BytesView begin) {
   if (!begin.empty() && begin[0] != '\xff') return false;
   if (begin.size() >= kSignatureBytes && (begin[kSignatureBytes - 1] & 1) == 0) return false;
-  if (begin.size() > kSignatureBytes && static_cast<uint8_t>(begin[kSignatureBytes]) < 3) return false;
+  if (begin.size() > kSignatureBytes && static_cast<uint8_t>(begin[kSignatureBytes]) < 3)
+    return false;
   if (begin.size() <= kMechanismAt) return true;
   const size_t known = std::min(begin.size() - kMechanismAt, kMechanismBytes);
   return begin.substr(kMechanismAt, known) == BytesView(kNull, known);

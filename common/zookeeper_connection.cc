@@ -22,16 +22,23 @@ constexpr Duration kOpenPause = 200ms;
 
 zhandle_t* as_handle(void* handle) { return static_cast<zhandle_t*>(handle); }
 
-void to_log(const char* message) { log_debug("zookeeper.message", "text=\"{}\"", printable(message)); }
+void to_log(const char* message) {
+  log_debug("zookeeper.message", "text=\"{}\"", printable(message));
+}
 
 ZooKeeperConnection::Code code_of(int rc) {
   using Code = ZooKeeperConnection::Code;
   switch (rc) {
-    case ZOK: return Code::kDone;
-    case ZNONODE: return Code::kAbsent;
-    case ZNODEEXISTS: return Code::kExists;
-    case ZBADVERSION: return Code::kWrongVersion;
-    default: return Code::kUnknown;
+    case ZOK:
+      return Code::kDone;
+    case ZNONODE:
+      return Code::kAbsent;
+    case ZNODEEXISTS:
+      return Code::kExists;
+    case ZBADVERSION:
+      return Code::kWrongVersion;
+    default:
+      return Code::kUnknown;
   }
 }
 
@@ -80,7 +87,8 @@ struct ZooKeeperConnection::Callbacks {
     auto* inbox = static_cast<Inbox*>(context);
     if (type == ZOO_SESSION_EVENT) {
       inbox->connected = state == ZOO_CONNECTED_STATE;
-      if (state == ZOO_EXPIRED_SESSION_STATE || state == ZOO_AUTH_FAILED_STATE) inbox->expired = true;
+      if (state == ZOO_EXPIRED_SESSION_STATE || state == ZOO_AUTH_FAILED_STATE)
+        inbox->expired = true;
     }
     inbox->put({});
   }
@@ -172,9 +180,9 @@ void ZooKeeperConnection::children(uint64_t ticket, const std::string& path) {
 
 void ZooKeeperConnection::create(uint64_t ticket, const std::string& path, const Bytes& value) {
   Call* call = begin(ticket);
-  end(call, zoo_acreate(as_handle(handle_), path.c_str(), value.data(),
-                        static_cast<int>(value.size()), &ZOO_OPEN_ACL_UNSAFE, 0, Callbacks::created,
-                        call));
+  end(call,
+      zoo_acreate(as_handle(handle_), path.c_str(), value.data(), static_cast<int>(value.size()),
+                  &ZOO_OPEN_ACL_UNSAFE, 0, Callbacks::created, call));
 }
 
 void ZooKeeperConnection::swap(uint64_t ticket, const std::string& path, const Bytes& value,
@@ -191,8 +199,8 @@ void ZooKeeperConnection::swap(uint64_t ticket, const std::string& path, const B
     zoo_set_op_init(&call->operations[0], call->path.c_str(), call->value.data(), length,
                     static_cast<int>(expected_version), nullptr);
   zoo_set_op_init(&call->operations[1], call->counter.c_str(), "", 0, -1, &call->counted);
-  end(call, zoo_amulti(as_handle(handle_), 2, call->operations, call->results, Callbacks::swapped,
-                       call));
+  end(call,
+      zoo_amulti(as_handle(handle_), 2, call->operations, call->results, Callbacks::swapped, call));
 }
 
 }  // namespace pairfs

@@ -16,10 +16,10 @@ class ZooKeeperConnection {
  public:
   enum class Code {
     kDone,
-    kAbsent,        // the node, or its parent
+    kAbsent,  // the node, or its parent
     kExists,
     kWrongVersion,
-    kUnknown,       // not connected, or lost meanwhile: it may have happened
+    kUnknown,  // not connected, or lost meanwhile: it may have happened
   };
   struct Event {
     uint64_t ticket = 0;  // 0: the session's state changed, or a watch fired

@@ -19,7 +19,7 @@ using Code = ZooKeeperConnection::Code;
 const std::string kScheme = "zookeeper://";
 const std::string kHeadText = "pairfs map 1 ";
 constexpr Duration kPollPeriod = 400ms;
-constexpr Duration kPollLimit = 2s;     // then the answers are not waited for any more
+constexpr Duration kPollLimit = 2s;  // then the answers are not waited for any more
 constexpr Duration kRetryPause = 20ms;
 constexpr Duration kReachableFor = 1000ms;
 
@@ -39,7 +39,8 @@ Place parse(const std::string& endpoint) {
   for (std::string host; std::getline(in, host, ',');) {
     if (host.empty() || host[0] == ':') hosts.clear();
     if (host.empty() || host[0] == ':') break;
-    hosts += (hosts.empty() ? "" : ",") + host + (host.find(':') == std::string::npos ? ":2181" : "");
+    hosts +=
+        (hosts.empty() ? "" : ",") + host + (host.find(':') == std::string::npos ? ":2181" : "");
   }
   if (hosts.empty() || place.directory.back() == '/' ||
       place.directory.find("//") != std::string::npos)
@@ -53,8 +54,10 @@ Place parse(const std::string& endpoint) {
 std::string to_name(BytesView key) {
   std::string name;
   for (const char c : key) {
-    if (c == '/' || c == '%') name += fmt::format("%{:02X}", static_cast<unsigned>(c));
-    else name += c;
+    if (c == '/' || c == '%')
+      name += fmt::format("%{:02X}", static_cast<unsigned>(c));
+    else
+      name += c;
   }
   return name;
 }
@@ -131,8 +134,8 @@ class ZooKeeperMapClient final : public MapClient {
     Duration timeout{};
     std::function<void(SwapOutcome, const MapEntry&)> done;
     Instant deadline{}, send_again{};
-    uint64_t ticket = 0;    // of the call that is waited for; 0: none
-    bool reading = false;   // it was refused, and reads the record that is in its way
+    uint64_t ticket = 0;   // of the call that is waited for; 0: none
+    bool reading = false;  // it was refused, and reads the record that is in its way
     unsigned copies = 0;
   };
   struct Finished {
@@ -150,9 +153,12 @@ class ZooKeeperMapClient final : public MapClient {
 
   void take_entry(const MapEntry& entry) {
     const auto at = entries_.begin() + (position(entry.key) - entries_.cbegin());
-    if (at == entries_.end() || at->key != entry.key) entries_.insert(at, entry);
-    else if (at->version < entry.version) *at = entry;
-    else return;
+    if (at == entries_.end() || at->key != entry.key)
+      entries_.insert(at, entry);
+    else if (at->version < entry.version)
+      *at = entry;
+    else
+      return;
     changed_ = true;
   }
 
@@ -229,11 +235,14 @@ class ZooKeeperMapClient final : public MapClient {
         ask_counter(Polling::kRecords);  // answered after all of them
         return;
       case Polling::kRecords:
-        if (event.version == read_version_ && reading_.empty()) take_map();
-        else refresh();
+        if (event.version == read_version_ && reading_.empty())
+          take_map();
+        else
+          refresh();
         return;
       case Polling::kHead:
-      case Polling::kIdle: return;
+      case Polling::kIdle:
+        return;
     }
   }
 
@@ -286,8 +295,10 @@ class ZooKeeperMapClient final : public MapClient {
       if (swap.deadline == Instant{}) swap.deadline = now + swap.timeout;
       if (now >= swap.deadline) {
         MapEntry current;
-        if (const MapEntry* known = find(swap.request.key)) current = *known;
-        else current.key = swap.request.key;
+        if (const MapEntry* known = find(swap.request.key))
+          current = *known;
+        else
+          current.key = swap.request.key;
         finish(i, SwapOutcome::kUnknown, std::move(current));
         refresh();
         continue;
@@ -331,10 +342,13 @@ class ZooKeeperMapClient final : public MapClient {
       current.version = swap.request.expected_version + 1;
       current.value = swap.request.value;
       take_entry(current);
-      // Other records may have changed meanwhile: only the direct successor of the copy is complete.
+      // Other records may have changed meanwhile: only the direct successor of the copy is
+      // complete.
       const auto version = static_cast<uint64_t>(event.version);
-      if (version == map_version_ + 1) map_version_ = version;
-      else refresh();
+      if (version == map_version_ + 1)
+        map_version_ = version;
+      else
+        refresh();
       finish(index, SwapOutcome::kSwapped, std::move(current));
       return;
     }
@@ -382,7 +396,7 @@ class ZooKeeperMapClient final : public MapClient {
   Polling polling_ = Polling::kIdle;
   uint64_t poll_ticket_ = 0;
   Instant poll_again_{}, poll_deadline_{};
-  int64_t read_version_ = 0;               // the counter before the records were read
+  int64_t read_version_ = 0;                 // the counter before the records were read
   std::map<uint64_t, std::string> reading_;  // by ticket: the key
   std::vector<MapEntry> read_;
 

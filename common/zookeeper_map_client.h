@@ -1,4 +1,5 @@
-// The map store on ZooKeeper, as a MapClient (common/map_store.h). In the ensemble, below DIRECTORY:
+// The map store on ZooKeeper, as a MapClient (common/map_store.h). In the ensemble, below
+// DIRECTORY:
 //   DIRECTORY                     "pairfs map 1 CLUSTER_ID"
 //   DIRECTORY/version             counts all changes: its version is the map's version
 //   DIRECTORY/records/volume%2F1.0  a record; its version is the node's version plus 1

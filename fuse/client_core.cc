@@ -114,7 +114,8 @@ void ClientCore::dispatch(Request& request, Instant now) {
       assign(request, kUnslotted);
       transmit(request, now);
       return;
-    default: break;
+    default:
+      break;
   }
   using Session = VolumeChannel::Session;
   if (channel.session_state == Session::kOpen && now - channel.heard_from > kSessionDoubtful) {

@@ -52,9 +52,9 @@ class ClientCore {
   };
   struct Completion {
     Ticket ticket = 0;
-    int error = 0;     // errno; 0: body is the command's Reply
+    int error = 0;  // errno; 0: body is the command's Reply
     SharedBytes body;
-    SharedBytes bulk;  // of a Read
+    SharedBytes bulk;          // of a Read
     uint64_t open_serial = 0;  // Open, CreateFile: for handle_lost
   };
   struct Counters {
@@ -135,7 +135,17 @@ class ClientCore {
   size_t outstanding() const { return requests_.size(); }
 
  private:
-  enum class Role { kUser, kClose, kOpenSession, kRenew, kDeclare, kCloseSession, kCancel, kMap, kGiveBack };
+  enum class Role {
+    kUser,
+    kClose,
+    kOpenSession,
+    kRenew,
+    kDeclare,
+    kCloseSession,
+    kCancel,
+    kMap,
+    kGiveBack
+  };
   enum class State { kQueued, kNoLink, kSent, kPausing };
   struct Request {
     Ticket ticket = 0;
@@ -143,9 +153,9 @@ class ClientCore {
     State state = State::kQueued;
     uint16_t op = 0;
     bool mutation = false;
-    bool changes_opens = false;     // Open, CreateFile, Close
-    bool waiting_lock = false;      // a SetLock that may wait at the executor
-    bool polling_lock = false;      // a SetLock that waits here, by asking again and again
+    bool changes_opens = false;  // Open, CreateFile, Close
+    bool waiting_lock = false;   // a SetLock that may wait at the executor
+    bool polling_lock = false;   // a SetLock that waits here, by asking again and again
     bool cancelled = false;
     bool no_map_needed = false;
     Slice slice = 0;

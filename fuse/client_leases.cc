@@ -1,4 +1,5 @@
-// What ClientCore does about leases: grants that come with replies, recalls, and what the cache lacks.
+// What ClientCore does about leases: grants that come with replies, recalls, and what the cache
+// lacks.
 #include <algorithm>
 
 #include "common/test_switch.h"

@@ -47,7 +47,8 @@ void ClientCore::message_received(const SharedBytes& head, const SharedBytes& bu
       else
         session_unknown(request, now);
       return;
-    case ReplyStatus::kBadRequest: break;
+    case ReplyStatus::kBadRequest:
+      break;
   }
   ++counters_.refused;
   MessageHeader refused = header;
@@ -163,8 +164,8 @@ void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBy
 void ClientCore::session_unknown_elsewhere(Request& request, VolumeId volume, Instant now) {
   read_map(now);
   VolumeChannel& channel = channels_[volume];
-  const bool other_id =
-      channel.session_state == VolumeChannel::Session::kOpen && channel.session != request.id.session;
+  const bool other_id = channel.session_state == VolumeChannel::Session::kOpen &&
+                        channel.session != request.id.session;
   if (request.role == Role::kUser && other_id && !(request.mutation && request.sends > 1)) {
     unassign(request, now);
     request.state = State::kPausing;
@@ -194,14 +195,19 @@ void ClientCore::session_unknown(Request& request, Instant now) {
       dispatch(request, now);
       return;
     }
-    case Role::kRenew: channels_[volume].renewing = false; break;
-    case Role::kDeclare: channels_[volume].declare_sent = false; break;
+    case Role::kRenew:
+      channels_[volume].renewing = false;
+      break;
+    case Role::kDeclare:
+      channels_[volume].declare_sent = false;
+      break;
     case Role::kOpenSession:
     case Role::kClose:
     case Role::kCancel:
     case Role::kCloseSession:
     case Role::kGiveBack:
-    case Role::kMap: break;
+    case Role::kMap:
+      break;
   }
   const bool closed = request.role == Role::kCloseSession;
   end(request, now);

@@ -76,8 +76,8 @@ void ClientCore::renew(VolumeId volume, Instant now) {
 
 void ClientCore::session_renewed(VolumeId volume, Instant now) {
   VolumeChannel& channel = channels_[volume];
-  channel.next_renew = now + (cache_.holds_of(volume) ? lease_renew_period(channel.lease_term)
-                                                     : kRenewPeriod);
+  channel.next_renew =
+      now + (cache_.holds_of(volume) ? lease_renew_period(channel.lease_term) : kRenewPeriod);
   if (channel.session_state != Session::kChecking) return;
   channel.session_state = Session::kOpen;
   channel.heard_from = now;
@@ -98,9 +98,8 @@ void ClientCore::close_sessions(Instant now) {
 }
 
 bool ClientCore::sessions_ended() const {
-  return std::none_of(requests_.begin(), requests_.end(), [](const auto& item) {
-    return item.second.role == Role::kCloseSession;
-  });
+  return std::none_of(requests_.begin(), requests_.end(),
+                      [](const auto& item) { return item.second.role == Role::kCloseSession; });
 }
 
 // ---- open inodes ----
@@ -201,7 +200,8 @@ Bytes with_slice(BytesView body, Slice slice) {
 // and the request has ended.
 bool ClientCore::follow_volume(Request& request, Instant now) {
   const bool opens = request.role == Role::kOpenSession, renews = request.role == Role::kRenew;
-  const bool declares = request.role == Role::kDeclare, closes = request.role == Role::kCloseSession;
+  const bool declares = request.role == Role::kDeclare,
+             closes = request.role == Role::kCloseSession;
   const bool gives_back = request.role == Role::kGiveBack;
   if (!map_ || !(opens || renews || declares || closes || gives_back)) return true;
   const VolumeId volume = request.volume;
@@ -235,7 +235,8 @@ void ClientCore::slices_moved(const ClusterMap& before, Instant now) {
   std::set<VolumeId> gained, lost;
   for (const SliceRange& range : map_->slices)
     for (const SliceRange& old : before.slices) {
-      const bool overlap = range.first < old.first + old.count && old.first < range.first + range.count;
+      const bool overlap =
+          range.first < old.first + old.count && old.first < range.first + range.count;
       if (!overlap || range.volume == old.volume) continue;
       lost.insert(old.volume);
       const auto channel = channels_.find(old.volume);

@@ -30,8 +30,8 @@ class CommandCaller {
   Instant now() const { return now_; }
   ClientCore& core() { return core_; }
 
-  // `done` is called once, from deliver(), unless forget() comes first; or, with ticket 0, from within
-  // this call: the answer was known under a lease.
+  // `done` is called once, from deliver(), unless forget() comes first; or, with ticket 0, from
+  // within this call: the answer was known under a lease.
   template <class C>
   Ticket call(const C& command, std::function<void(Outcome<C>)> done, SharedBytes bulk = {},
               std::optional<Duration> retry_limit = std::nullopt) {
@@ -52,8 +52,10 @@ class CommandCaller {
       outcome.bulk = std::move(completion.bulk);
       if (outcome.ok()) {
         auto reply = decode<typename C::Reply>(completion.body.view());
-        if (reply) outcome.reply = std::move(*reply);
-        else outcome.error = EIO;  // an executor that speaks another version
+        if (reply)
+          outcome.reply = std::move(*reply);
+        else
+          outcome.error = EIO;  // an executor that speaks another version
       }
       done(std::move(outcome));
     };

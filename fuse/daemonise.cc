@@ -82,8 +82,10 @@ void StartReport::ready() {
 }
 
 void StartReport::failed(const std::string& sentence) {
-  if (fd_ < 0) fmt::print(stderr, "pairfs-mount: {}\n", sentence);
-  else tell(sentence);
+  if (fd_ < 0)
+    fmt::print(stderr, "pairfs-mount: {}\n", sentence);
+  else
+    tell(sentence);
 }
 
 }  // namespace pairfs

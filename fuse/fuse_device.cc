@@ -20,8 +20,10 @@ constexpr size_t kHeaderBytesMax = 64 << 10;
 
 void init(void* userdata, fuse_conn_info* connection) {
   const auto want = [&](unsigned capability, bool wanted) {
-    if (wanted) connection->want |= capability & connection->capable;
-    else connection->want &= ~capability;
+    if (wanted)
+      connection->want |= capability & connection->capable;
+    else
+      connection->want &= ~capability;
   };
   want(FUSE_CAP_POSIX_LOCKS, true);
   want(FUSE_CAP_FLOCK_LOCKS, true);

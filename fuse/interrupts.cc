@@ -66,9 +66,7 @@ void Interrupts::interrupted(const std::shared_ptr<FuseRequest>& request) {
   next_look_ = Instant{};
 }
 
-Instant Interrupts::next_wake() const {
-  return requests_.empty() ? Instant::max() : next_look_;
-}
+Instant Interrupts::next_wake() const { return requests_.empty() ? Instant::max() : next_look_; }
 
 void Interrupts::wake(Instant now) {
   if (requests_.empty() || now < next_look_) return;

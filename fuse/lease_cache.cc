@@ -8,7 +8,8 @@
 namespace pairfs {
 
 namespace {
-constexpr int kNotKnown = 0x40000;  // an "errno" that never leaves this file: the executor must be asked
+constexpr int kNotKnown =
+    0x40000;  // an "errno" that never leaves this file: the executor must be asked
 constexpr uint64_t kDotDotCookie = 2;
 
 // As long as struct fuse_dirent(plus) of the kernel: what a page of a listing is filled by.
@@ -73,8 +74,8 @@ void LeaseCache::set_name(Node& node, BytesView name, const Child& child) {
   if (node.directory->names.insert_or_assign(Bytes(name), child).second) ++items_;
 }
 
-// What was used longest ago goes, unless a command is changing it. The executor is not told: it asks
-// for it some time, and gets its answer.
+// What was used longest ago goes, unless a command is changing it. The executor is not told: it
+// asks for it some time, and gets its answer.
 void LeaseCache::evict() {
   auto at = by_use_.end();
   while (items_ > kItemsMax && at != by_use_.begin()) {
@@ -135,8 +136,10 @@ void LeaseCache::touch(const Note& note, bool access) {
     Node& node = node_of(inode.id);
     ++node.changing;
     node.changed_at = note.begun;
-    if (access) forget_access(node);
-    else if (node.known == Known::kAll) node.known = Known::kAccess;
+    if (access)
+      forget_access(node);
+    else if (node.known == Known::kAll)
+      node.known = Known::kAccess;
     drop_listing(node);
   }
   doubt_name(note.first, note.name);
@@ -166,7 +169,8 @@ void LeaseCache::untouch(const Note& note) {
 void LeaseCache::entry_changed(const Note& note, uint64_t inode_id) {
   if (PAIRFS_MUTANT(own_change_unnoticed)) return;
   Node& node = node_of(inode_id);
-  const bool others = node.changing != 0 || (node.changed_at > note.begun && node.told_by != note.begun);
+  const bool others =
+      node.changing != 0 || (node.changed_at > note.begun && node.told_by != note.begun);
   node.told_by = others ? 0 : note.begun;
   node.changed_at = ++clock_;
   forget_access(node);
@@ -246,8 +250,7 @@ void LeaseCache::take_attributes(const Note& note, const Grant& grant, const Att
 void LeaseCache::take_child(const Note& note, const Grant& grant, BytesView name, int error,
                             const EntryReply& reply) {
   const bool entry = error == 0 && (grant.bits & kGrantEntry) != 0 && !reply.remote;
-  if (entry)
-    take_attributes(note, grant, reply.attributes, (grant.bits & kGrantEntryAcl) != 0);
+  if (entry) take_attributes(note, grant, reply.attributes, (grant.bits & kGrantEntryAcl) != 0);
   if ((grant.bits & kGrantFirst) == 0 || name == "." || name == "..") return;
   Node* directory = hold(note, grant, note.first);
   if (directory == nullptr) return;
@@ -423,8 +426,10 @@ std::optional<CachedAnswer<GetXattr>> LeaseCache::answer(const GetXattr& command
   CachedAnswer<GetXattr> out;
   out.error = allowed.error();
   if (allowed) {
-    if (found->second) out.reply.value = *found->second;
-    else out.error = ENODATA;
+    if (found->second)
+      out.reply.value = *found->second;
+    else
+      out.error = ENODATA;
   }
   ++counters_.answered;
   return out;

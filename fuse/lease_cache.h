@@ -3,11 +3,12 @@
 // and the rules by which they may be given; ClientCore tells it of commands, replies, recalls and
 // time. No I/O, no clock; ClientCore's thread.
 //
-// Why a cached answer is never older than a completed change. Another client's change is not answered
-// before this client gave the lease back or it ran out: recall() and the granter's term see to it. Of
-// its own changes the mount knows when they begin and end: what they touch is forgotten at their
-// begin, and a reply is believed only when nothing touched the inode since its request began, so that
-// neither a recall that overtakes a grant nor an answer from before a change does harm.
+// Why a cached answer is never older than a completed change. Another client's change is not
+// answered before this client gave the lease back or it ran out: recall() and the granter's term
+// see to it. Of its own changes the mount knows when they begin and end: what they touch is
+// forgotten at their begin, and a reply is believed only when nothing touched the inode since its
+// request began, so that neither a recall that overtakes a grant nor an answer from before a change
+// does harm.
 #pragma once
 
 #include <list>
@@ -62,8 +63,8 @@ class LeaseCache {
   std::optional<CachedAnswer<GetXattr>> answer(const GetXattr& command, Instant now);
   std::optional<CachedAnswer<ListXattr>> answer(const ListXattr& command, Instant now);
   std::optional<CachedAnswer<ReadDirectory>> answer(const ReadDirectory& command, Instant now);
-  // Why the last answer() did not know: attributes or the ACL of an inode that it has names of. id 0:
-  // something else. Asked for once per inode.
+  // Why the last answer() did not know: attributes or the ACL of an inode that it has names of. id
+  // 0: something else. Asked for once per inode.
   struct Missing {
     InodeRef inode;
     bool acl = false;
@@ -128,14 +129,20 @@ class LeaseCache {
   // Of a command that changes inodes which it names.
   template <class C>
   static constexpr bool kTouches =
-      C::kKind == Kind::kMutation && !std::is_same_v<C, SetLock> && !std::is_same_v<C, CancelLock> &&
-      !std::is_same_v<C, OpenSession> && !std::is_same_v<C, CloseSession>;
+      C::kKind == Kind::kMutation && !std::is_same_v<C, SetLock> &&
+      !std::is_same_v<C, CancelLock> && !std::is_same_v<C, OpenSession> &&
+      !std::is_same_v<C, CloseSession>;
   // Owner, group, mode and ACL of the inodes stay.
   template <class C>
-  static constexpr bool kKeepsAccess =
-      requires(const C& command) { command.parent; };
+  static constexpr bool kKeepsAccess = requires(const C& command) {
+    command.parent;
+  };
 
-  enum class Known : uint8_t { kNothing, kAccess, kAll };  // of the attributes; kAccess: owner, mode
+  enum class Known : uint8_t {
+    kNothing,
+    kAccess,
+    kAll
+  };  // of the attributes; kAccess: owner, mode
   struct Child {
     InodeRef inode;  // id 0: there is no such name
     uint32_t type = 0;
@@ -144,7 +151,7 @@ class LeaseCache {
   };
   struct Directory {
     std::unordered_map<Bytes, Child> names;
-    bool all_names = false;  // a name that is not here is absent
+    bool all_names = false;               // a name that is not here is absent
     std::vector<DirectoryEntry> listing;  // without attributes, by cookie
     bool listed = false;                  // to the end
   };
@@ -152,10 +159,10 @@ class LeaseCache {
     InodeRef inode;
     VolumeId volume;
     bool held = false;
-    bool asked = false;          // take_missing() named it
-    uint64_t changed_at = 0;     // when something last made its answers doubtful
-    uint32_t changing = 0;       // own commands under way that change it
-    uint64_t told_by = 0;        // the own command (its `begun`) whose reply tells how it is since then
+    bool asked = false;       // take_missing() named it
+    uint64_t changed_at = 0;  // when something last made its answers doubtful
+    uint32_t changing = 0;    // own commands under way that change it
+    uint64_t told_by = 0;  // the own command (its `begun`) whose reply tells how it is since then
     Known known = Known::kNothing;
     Attributes attributes;
     bool acl_known = false;
@@ -191,7 +198,8 @@ class LeaseCache {
   void note_read(const InodeRef& inode);
   // The node, held from now on, when the grant is believed.
   Node* hold(const Note& note, const Grant& grant, const InodeRef& inode);
-  void take_attributes(const Note& note, const Grant& grant, const Attributes& attributes, bool acl);
+  void take_attributes(const Note& note, const Grant& grant, const Attributes& attributes,
+                       bool acl);
   void take_child(const Note& note, const Grant& grant, BytesView name, int error,
                   const EntryReply& reply);
   void take_listing(const Note& note, const Grant& grant, const DirectoryReply& reply);

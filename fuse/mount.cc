@@ -68,8 +68,10 @@ void Mount::answer_entry(const RequestPtr& request, const EntryReply& reply) {
   command.inode = reply.attributes.inode;
   request->call<GetAttributes>(command, [=](Outcome<GetAttributes> outcome) {
     // Removed between the two questions: as if the name had been asked for after that.
-    if (!outcome.ok()) request->error(outcome.error == ESTALE ? ENOENT : outcome.error);
-    else answer(request, outcome.reply.attributes);
+    if (!outcome.ok())
+      request->error(outcome.error == ESTALE ? ENOENT : outcome.error);
+    else
+      answer(request, outcome.reply.attributes);
   });
 }
 
@@ -80,8 +82,8 @@ void Mount::answer_open(const RequestPtr& request, InodeRef inode, uint64_t open
   handle.flags = static_cast<uint32_t>(file.flags);
   handle.open_serial = open_serial;
   file.fh = handles.add(std::move(handle));
-  const bool taken = created != nullptr ? request->created(to_entry(*created), file)
-                                        : request->opened(file);
+  const bool taken =
+      created != nullptr ? request->created(to_entry(*created), file) : request->opened(file);
   if (taken) {
     if (created != nullptr) nodes.looked_up(inode);
     return;

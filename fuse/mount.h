@@ -14,7 +14,7 @@ namespace pairfs {
 class Mount {
  public:
   struct Settings {
-    bool update_atime = true;  // false: -o noatime
+    bool update_atime = true;         // false: -o noatime
     bool kernel_permissions = false;  // with POSIX ACLs, which the kernel then asks for
   };
   Mount(ClientCore& client, Settings mount_settings)

@@ -9,7 +9,8 @@ bool is_mount_helper(const std::string& program) {
   return program.compare(slash == std::string::npos ? 0 : slash + 1, 6, "mount.") == 0;
 }
 
-std::optional<HelperCall> read_helper_call(const std::vector<std::string>& words, std::string* why) {
+std::optional<HelperCall> read_helper_call(const std::vector<std::string>& words,
+                                           std::string* why) {
   HelperCall call;
   std::vector<std::string> places;
   for (size_t i = 0; i < words.size(); ++i) {
@@ -25,8 +26,10 @@ std::optional<HelperCall> read_helper_call(const std::vector<std::string>& words
       if (letter == 'r') call.options.push_back("ro");
       if (std::string("fnrsvw").find(letter) != std::string::npos) continue;
       if (letter != 'o' && letter != 't') {
-        *why = fmt::format("the mount helper does not know -{}; expected SOURCE DIRECTORY"
-                           " [-fnrsvw] [-o OPTIONS] [-t TYPE]", letter);
+        *why = fmt::format(
+            "the mount helper does not know -{}; expected SOURCE DIRECTORY"
+            " [-fnrsvw] [-o OPTIONS] [-t TYPE]",
+            letter);
         return std::nullopt;
       }
       std::string value = word.substr(at + 1);

@@ -151,8 +151,7 @@ bool MountLoop::embed_router(std::string* why) {
   std::vector<std::string> map_endpoints = endpoints_;
   for (const RouterInfo& router : core_.map()->routers)
     if (!router.map_endpoint.empty()) map_endpoints.push_back(router.map_endpoint);
-  embedded_ =
-      make_embedded_router(context_, poller_, core_.map()->cluster_id, map_endpoints, why);
+  embedded_ = make_embedded_router(context_, poller_, core_.map()->cluster_id, map_endpoints, why);
   if (!embedded_) return false;
   sockets_.emplace_back();
   endpoints_.emplace_back();

@@ -28,8 +28,8 @@ class MountLoop {
 
   // Waits until a router has told the map. False: none did within `limit`, or a stop was asked for.
   bool find_cluster(Duration limit);
-  // Makes the settings' subtree the root. Call between find_cluster() and mount(). False: `why` is a
-  // sentence.
+  // Makes the settings' subtree the root. Call between find_cluster() and mount(). False: `why` is
+  // a sentence.
   bool enter_subtree(Duration limit, std::string* why);
   // Gives the root directory, if it is uid 0's, to who mounts. For a cluster that an ordinary user
   // made: nobody else could make the first file in it. As enter_subtree().
@@ -64,7 +64,7 @@ class MountLoop {
   std::vector<std::optional<Socket>> sockets_;  // of the routers, as ClientCore counts them; the
                                                 // embedded one has none
   std::vector<std::string> endpoints_;          // likewise; empty: the embedded one
-  uint64_t learned_version_ = 0;         // of the map that routers were learned from
+  uint64_t learned_version_ = 0;                // of the map that routers were learned from
   Poller poller_;
   std::unique_ptr<EmbeddedRouter> embedded_;
   size_t embedded_index_ = 0;

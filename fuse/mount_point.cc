@@ -43,7 +43,8 @@ struct Mounted {
   std::string device;  // "0:41"
 };
 
-// What is mounted at the path. Does not touch the path itself: the servers behind a mount may be gone.
+// What is mounted at the path. Does not touch the path itself: the servers behind a mount may be
+// gone.
 Mounted mounted_at(const std::string& path) {
   std::ifstream file("/proc/self/mountinfo");
   std::string line;
@@ -82,7 +83,8 @@ bool is_empty(const std::string& path) {
   if (directory == nullptr) return true;
   bool empty = true;
   while (const dirent* entry = ::readdir(directory))
-    if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0) empty = false;
+    if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0)
+      empty = false;
   ::closedir(directory);
   return empty;
 }
@@ -101,12 +103,14 @@ bool check_device(std::string* why) {
   if (fd >= 0) {
     ::close(fd);
   } else if (errno == ENOENT || errno == ENODEV || errno == ENXIO) {
-    *why = "there is no /dev/fuse: load the module (modprobe fuse), or give the container the "
-           "device (--device /dev/fuse --cap-add SYS_ADMIN)";
+    *why =
+        "there is no /dev/fuse: load the module (modprobe fuse), or give the container the "
+        "device (--device /dev/fuse --cap-add SYS_ADMIN)";
     return false;
   } else {
-    *why = fmt::format("cannot open /dev/fuse: {}{}", std::strerror(errno),
-                       errno == EACCES ? "; as root, let everyone use it: chmod 666 /dev/fuse" : "");
+    *why =
+        fmt::format("cannot open /dev/fuse: {}{}", std::strerror(errno),
+                    errno == EACCES ? "; as root, let everyone use it: chmod 666 /dev/fuse" : "");
     return false;
   }
   if (is_root() || has_fusermount()) return true;
@@ -123,8 +127,9 @@ bool prepare_mount_point(const MountPointCheck& check, std::string* path, std::s
   if (::stat(absolute.c_str(), &status) != 0 && errno == ENOTCONN) {
     const std::string type = mounted_type(absolute);
     if (type != "fuse.pairfs") {
-      *why = fmt::format("{} holds a dead mount of something else ({}): detach it with: umount -l {}",
-                         absolute, type, absolute);
+      *why =
+          fmt::format("{} holds a dead mount of something else ({}): detach it with: umount -l {}",
+                      absolute, type, absolute);
       return false;
     }
     if (!check.replace) {
@@ -147,8 +152,9 @@ bool prepare_mount_point(const MountPointCheck& check, std::string* path, std::s
     return false;
   }
   if (!mounted_type(absolute).empty()) {
-    *why = fmt::format("{} is a mount point already: unmount it first (umount {}), or choose another",
-                       absolute, absolute);
+    *why =
+        fmt::format("{} is a mount point already: unmount it first (umount {}), or choose another",
+                    absolute, absolute);
     return false;
   }
   if (!check.nonempty_allowed && !is_empty(absolute)) {

@@ -14,8 +14,8 @@ struct MountPointCheck {
 // path. False: `why` is a sentence that says what to do.
 bool prepare_mount_point(const MountPointCheck& check, std::string* path, std::string* why);
 
-// Lets the kernel read so far ahead on what is mounted at `path`. Its default for FUSE is 128 KiB, which
-// keeps one small request under way. Only root may; else nothing happens.
+// Lets the kernel read so far ahead on what is mounted at `path`. Its default for FUSE is 128 KiB,
+// which keeps one small request under way. Only root may; else nothing happens.
 void raise_read_ahead(const std::string& path, size_t bytes);
 
 // Unmounts `path`: at once from the name space when `lazy`, even if it is in use. Blocks until the

@@ -15,11 +15,11 @@ namespace {
 
 // Options of mount(8) and fstab(5) that mean nothing to this program.
 bool is_ignored(const std::string& option) {
-  static const char* const kIgnored[] = {"rw",       "defaults", "auto",    "noauto",   "nofail",
-                                         "_netdev",  "user",     "nouser",  "users",    "nousers",
-                                         "group",    "nogroup",  "owner",   "noowner",  "async",
-                                         "relatime", "norelatime", "strictatime", "nodiratime",
-                                         "diratime", "lazytime", "nolazytime", "loud", "silent"};
+  static const char* const kIgnored[] = {
+      "rw",         "defaults", "auto",     "noauto",     "nofail",     "_netdev",
+      "user",       "nouser",   "users",    "nousers",    "group",      "nogroup",
+      "owner",      "noowner",  "async",    "relatime",   "norelatime", "strictatime",
+      "nodiratime", "diratime", "lazytime", "nolazytime", "loud",       "silent"};
   return option.starts_with("x-") || option.starts_with("X-") || option.starts_with("comment=") ||
          option.starts_with("user=") ||
          std::find(std::begin(kIgnored), std::end(kIgnored), option) != std::end(kIgnored);
@@ -74,7 +74,8 @@ bool read_config(const std::string& file, MountSettings* settings) {
 std::string source_of(const MountSettings& settings) {
   std::string source;
   for (const std::string& router : settings.routers)
-    source += (source.empty() ? "" : ",") + (router.starts_with("tcp://") ? router.substr(6) : router);
+    source +=
+        (source.empty() ? "" : ",") + (router.starts_with("tcp://") ? router.substr(6) : router);
   return settings.subtree.empty() ? source : source + ":" + settings.subtree;
 }
 
@@ -115,7 +116,7 @@ static bool read_helper(int argc, char** argv, MountSettings* settings, std::str
   settings->subtree = source.subtree;
   settings->path = call->path;
   settings->fake = call->fake;
-  settings->replace = true;  // of a dead mount of our own, and of nothing else
+  settings->replace = true;         // of a dead mount of our own, and of nothing else
   settings->fsname = call->source;  // by which mount -a knows that it is mounted
   bool right = add_routers(split(source.routers), settings, why);
   for (const std::string& option : call->options)
@@ -126,17 +127,28 @@ static bool read_helper(int argc, char** argv, MountSettings* settings, std::str
 
 bool apply_options(const std::string& options, MountSettings* settings, std::string* why) {
   for (const std::string& option : split(options)) {
-    if (option == "allow_other") settings->allow_other = true;
-    else if (option == "default_permissions") settings->kernel_permissions = true;
-    else if (option == "ro") settings->read_only = true;
-    else if (option == "noatime") settings->update_atime = false;
-    else if (option == "nocache") settings->cache = false;
-    else if (option == "wait") settings->wait = true;
-    else if (option == "nonempty") settings->nonempty = true;
-    else if (option == "router=embedded") settings->embedded_router = true;
-    else if (option == "router=separate") settings->embedded_router = false;
-    else if (option.starts_with("fsname=") && option.size() > 7) settings->fsname = option.substr(7);
-    else if (is_for_kernel(option)) settings->kernel_options.push_back(option);
+    if (option == "allow_other")
+      settings->allow_other = true;
+    else if (option == "default_permissions")
+      settings->kernel_permissions = true;
+    else if (option == "ro")
+      settings->read_only = true;
+    else if (option == "noatime")
+      settings->update_atime = false;
+    else if (option == "nocache")
+      settings->cache = false;
+    else if (option == "wait")
+      settings->wait = true;
+    else if (option == "nonempty")
+      settings->nonempty = true;
+    else if (option == "router=embedded")
+      settings->embedded_router = true;
+    else if (option == "router=separate")
+      settings->embedded_router = false;
+    else if (option.starts_with("fsname=") && option.size() > 7)
+      settings->fsname = option.substr(7);
+    else if (is_for_kernel(option))
+      settings->kernel_options.push_back(option);
     else if (option.starts_with("retry=")) {
       if (!parse_retry(option.substr(6), &settings->retry_limit)) {
         *why = fmt::format("option \"{}\": expected retry=forever or retry=SECONDS", option);
@@ -144,8 +156,10 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
       }
     } else if (!is_ignored(option)) {
       *why = fmt::format(
-          "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, nocache, "
-          "retry=forever|SECONDS, wait, nonempty, router=embedded|separate, fsname=NAME, [no]suid, [no]dev "
+          "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, "
+          "nocache, "
+          "retry=forever|SECONDS, wait, nonempty, router=embedded|separate, fsname=NAME, [no]suid, "
+          "[no]dev "
           "and [no]exec",
           option);
       return false;
@@ -178,23 +192,26 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
       "  pairfs-mount --config /etc/pairfs/mount.toml\n"
       "  mount -t fuse.pairfs router1:7400,router2:7400 /mnt/pairfs      (and as such in fstab)\n"
       "Unmount with: umount /mnt/pairfs (or fusermount3 -u /mnt/pairfs)");
-  app.add_option("ROUTER", routers,
-                 "Routers to reach the cluster by: host:port, tcp://host:port or ipc:///path; behind"
-                 " the last one :/DIRECTORY mounts what is below it")
+  app.add_option(
+         "ROUTER", routers,
+         "Routers to reach the cluster by: host:port, tcp://host:port or ipc:///path; behind"
+         " the last one :/DIRECTORY mounts what is below it")
       ->type_name("ENDPOINT[,ENDPOINT...][:/DIRECTORY]");
   app.add_option("PATH", path, "Directory to mount on");
   app.add_option("--config", config,
                  "TOML file with routers, mountpoint, options, ready_file, log.file, log.level; "
                  "stays in the foreground, as daemons under a supervisor do")
       ->type_name("FILE");
-  app.add_option("-o", options,
-                 "Options: allow_other, ro, noatime, nocache, retry=forever|SECONDS, wait, nonempty,"
-                 " router=embedded|separate, fsname=NAME")
+  app.add_option(
+         "-o", options,
+         "Options: allow_other, ro, noatime, nocache, retry=forever|SECONDS, wait, nonempty,"
+         " router=embedded|separate, fsname=NAME")
       ->type_name("OPTION[,OPTION...]");
   app.add_flag("-f,--foreground", settings.foreground, "Stay in the foreground");
   app.add_flag("--replace", settings.replace, "First detach a dead mount from PATH");
   app.add_option("--router", router,
-                 "embedded: route in this process, which saves a hop; the routers stay the way out; separate: not")
+                 "embedded: route in this process, which saves a hop; the routers stay the way "
+                 "out; separate: not")
       ->check(CLI::IsMember({"embedded", "separate"}));
   std::string log_file;
   app.add_option("--log", log_file, "Log to this file rather than to stderr")->type_name("FILE");

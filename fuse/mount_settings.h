@@ -4,9 +4,8 @@
 //   subtree = "/projects"             # mount what is below this directory only
 //   mountpoint = "/mnt/pairfs"
 //   options = "noatime,retry=60"      # as for -o
-//   own_root = true                   # the cluster is this user's: a root directory of uid 0 becomes theirs
-//   ready_file = "/run/pairfs/ready"  # common/ready_file.h
-//   [log]                             # common/logging.h
+//   own_root = true                   # the cluster is this user's: a root directory of uid 0
+//   becomes theirs ready_file = "/run/pairfs/ready"  # common/ready_file.h [log] # common/logging.h
 #pragma once
 
 #include <optional>
@@ -25,16 +24,16 @@ struct MountSettings {
   bool kernel_permissions = false;   // the kernel checks permissions too (default_permissions)
   bool read_only = false;
   bool update_atime = true;
-  bool cache = true;  // answers what it holds leases on
-  bool wait = false;                     // for a router, however long it takes
-  bool nonempty = false;                 // the mount point may have entries, which it hides
-  std::optional<Duration> retry_limit;   // nullopt: for ever
+  bool cache = true;                    // answers what it holds leases on
+  bool wait = false;                    // for a router, however long it takes
+  bool nonempty = false;                // the mount point may have entries, which it hides
+  std::optional<Duration> retry_limit;  // nullopt: for ever
   std::string fsname;  // as what the mount table shows it: by default its routers and subtree
   std::vector<std::string> kernel_options;  // passed on: "nosuid", "noexec" ...
-  bool replace = false;     // detach a dead mount at the path first
+  bool replace = false;                     // detach a dead mount at the path first
   bool embedded_router = false;  // route in this process, and use the routers only without it
-  bool own_root = false;    // a root directory that is still uid 0's becomes the mounting user's
-  bool fake = false;        // of mount(8)'s -f: only the settings are looked at
+  bool own_root = false;  // a root directory that is still uid 0's becomes the mounting user's
+  bool fake = false;      // of mount(8)'s -f: only the settings are looked at
   bool foreground = false;
   std::string ready_file;
   LogSettings log;

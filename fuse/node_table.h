@@ -50,7 +50,8 @@ class NodeTable {
     if (kept == nullptr) kept = std::make_unique<Attributes>();
     *kept = attributes;
   }
-  // Of an inode that is gone: nullopt unless its attributes were kept and the kernel still holds it.
+  // Of an inode that is gone: nullopt unless its attributes were kept and the kernel still holds
+  // it.
   std::optional<Attributes> after_removal(InodeRef inode) const {
     const auto it = nodes_.find(inode.id);
     if (it == nodes_.end() || it->second.told == nullptr) return std::nullopt;
@@ -63,11 +64,14 @@ class NodeTable {
   void forget(uint64_t id, uint64_t lookups) {
     const auto it = nodes_.find(id);
     if (it == nodes_.end()) return;
-    if (it->second.lookups <= lookups) nodes_.erase(it);
-    else it->second.lookups -= lookups;
+    if (it->second.lookups <= lookups)
+      nodes_.erase(it);
+    else
+      it->second.lookups -= lookups;
   }
-  // A file is being opened, and its change time is this. True: the same as when it was opened last, so
-  // that what the kernel has cached of it since is right. No two states of a file share a change time.
+  // A file is being opened, and its change time is this. True: the same as when it was opened last,
+  // so that what the kernel has cached of it since is right. No two states of a file share a change
+  // time.
   bool unchanged_since_open(InodeRef inode, const Timestamp& ctime) {
     const auto it = nodes_.find(inode.id);
     if (it == nodes_.end() || it->second.generation != inode.generation) return false;

@@ -80,8 +80,10 @@ void set_attributes(fuse_req_t req, fuse_ino_t node, struct stat* wanted, int to
   command.mtime = {wanted->st_mtim.tv_sec, static_cast<uint32_t>(wanted->st_mtim.tv_nsec)};
   command.credentials = request->credentials();
   request->call<SetAttributes>(command, [request](Outcome<SetAttributes> outcome) {
-    if (outcome.ok()) request->attributes(to_stat(outcome.reply.attributes));
-    else request->error(outcome.error);
+    if (outcome.ok())
+      request->attributes(to_stat(outcome.reply.attributes));
+    else
+      request->error(outcome.error);
   });
 }
 
@@ -93,8 +95,10 @@ void read_link(fuse_req_t req, fuse_ino_t node) {
   ReadLink command;
   command.inode = *inode;
   request->call<ReadLink>(command, [request](Outcome<ReadLink> outcome) {
-    if (outcome.ok()) request->link_target(outcome.reply.target);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      request->link_target(outcome.reply.target);
+    else
+      request->error(outcome.error);
   });
 }
 

@@ -1,6 +1,6 @@
 // FUSE operations on open directories.
-#include <cerrno>
 #include <fcntl.h>
+#include <cerrno>
 
 #include "fuse/mount.h"
 
@@ -17,8 +17,10 @@ void open_directory(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
   command.flags = static_cast<uint32_t>(info->flags) | O_DIRECTORY;
   command.credentials = request->credentials();
   request->call<Open>(command, [&mount, request, inode, file = *info](Outcome<Open> outcome) {
-    if (outcome.ok()) mount.answer_open(request, *inode, outcome.open_serial, file, nullptr);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      mount.answer_open(request, *inode, outcome.open_serial, file, nullptr);
+    else
+      request->error(outcome.error);
   });
 }
 
@@ -72,8 +74,10 @@ void read_directory(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_
   command.with_attributes = kPlus;
   command.update_atime = mount.settings.update_atime && (handle->flags & O_NOATIME) == 0;
   request->call<ReadDirectory>(command, [&mount, request, size](Outcome<ReadDirectory> outcome) {
-    if (outcome.ok()) answer_listing(mount, request, outcome.reply, size, kPlus);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      answer_listing(mount, request, outcome.reply, size, kPlus);
+    else
+      request->error(outcome.error);
   });
 }
 

@@ -1,6 +1,6 @@
 // FUSE operations on open files.
-#include <cerrno>
 #include <fcntl.h>
+#include <cerrno>
 
 #include "fuse/mount.h"
 #include "fuse/raw_request.h"
@@ -20,14 +20,15 @@ void open_file(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
   command.inode = *inode;
   command.flags = static_cast<uint32_t>(info->flags);
   command.credentials = request->credentials();
-  request->call<Open>(command, [&mount, request, inode, file = *info](Outcome<Open> outcome) mutable {
-    if (!outcome.ok()) {
-      request->error(outcome.error);
-      return;
-    }
-    file.keep_cache = mount.nodes.unchanged_since_open(*inode, outcome.reply.attributes.ctime);
-    mount.answer_open(request, *inode, outcome.open_serial, file, nullptr);
-  });
+  request->call<Open>(
+      command, [&mount, request, inode, file = *info](Outcome<Open> outcome) mutable {
+        if (!outcome.ok()) {
+          request->error(outcome.error);
+          return;
+        }
+        file.keep_cache = mount.nodes.unchanged_since_open(*inode, outcome.reply.attributes.ctime);
+        mount.answer_open(request, *inode, outcome.open_serial, file, nullptr);
+      });
 }
 
 void read_file(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_info* file) {
@@ -41,9 +42,12 @@ void read_file(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_file_
   command.length_bytes = static_cast<uint32_t>(std::min(size, kIoMaxBytes));
   command.update_atime = mount.settings.update_atime && (handle->flags & O_NOATIME) == 0;
   request->call<Read>(command, [request, size](Outcome<Read> outcome) {
-    if (!outcome.ok()) request->error(outcome.error);
-    else if (outcome.bulk.size() > size) request->error(EIO);
-    else request->data(outcome.bulk.view());
+    if (!outcome.ok())
+      request->error(outcome.error);
+    else if (outcome.bulk.size() > size)
+      request->error(EIO);
+    else
+      request->data(outcome.bulk.view());
   });
 }
 
@@ -76,12 +80,15 @@ void write_file(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t
   command.append = !from_pages && (file->flags & O_APPEND) != 0;
   // Without O_DIRECT the kernel sends an FSYNC of its own behind each write.
   command.sync = !from_pages && (file->flags & O_DSYNC) != 0 && (file->flags & O_DIRECT) != 0;
-  if (asks_to_kill_privileges(mount.raw_request.view())) clear_privileges(request, *handle, command);
+  if (asks_to_kill_privileges(mount.raw_request.view()))
+    clear_privileges(request, *handle, command);
   request->call<Write>(
       command,
       [request, size](Outcome<Write> outcome) {
-        if (!outcome.ok()) request->error(outcome.error);
-        else request->written(std::min<size_t>(size, outcome.reply.count));
+        if (!outcome.ok())
+          request->error(outcome.error);
+        else
+          request->written(std::min<size_t>(size, outcome.reply.count));
       },
       mount.keep(data, size));
 }
@@ -130,8 +137,8 @@ void allocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,
   command.length_bytes = static_cast<uint64_t>(length);
   // The kernel leaves it to the filesystem to drop setuid and setgid bits, and does not say when.
   if (request->context().uid != 0) clear_privileges(request, *handle, command);
-  request->call<Allocate>(
-      command, [request](Outcome<Allocate> outcome) { request->error(outcome.error); });
+  request->call<Allocate>(command,
+                          [request](Outcome<Allocate> outcome) { request->error(outcome.error); });
 }
 
 void copy_range(fuse_req_t req, fuse_ino_t, off_t source_offset, fuse_file_info* source_file,
@@ -155,8 +162,10 @@ void copy_range(fuse_req_t req, fuse_ino_t, off_t source_offset, fuse_file_info*
   command.length_bytes = std::min<uint64_t>(length, kCopyRangeMaxBytes);
   if (request->context().uid != 0) clear_privileges(request, *handle, command);
   request->call<CopyRange>(command, [request](Outcome<CopyRange> outcome) {
-    if (outcome.ok()) request->written(outcome.reply.count);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      request->written(outcome.reply.count);
+    else
+      request->error(outcome.error);
   });
 }
 
@@ -170,14 +179,16 @@ void seek(fuse_req_t req, fuse_ino_t, off_t offset, int whence, fuse_file_info* 
   command.offset_bytes = static_cast<uint64_t>(offset);
   command.whence = static_cast<uint32_t>(whence);
   request->call<Seek>(command, [request](Outcome<Seek> outcome) {
-    if (outcome.ok()) request->offset(outcome.reply.count);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      request->offset(outcome.reply.count);
+    else
+      request->error(outcome.error);
   });
 }
 
 // None is carried; ENOSYS would say the same for all other files, too.
-void ioctl_file(fuse_req_t req, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned,
-                const void*, size_t, size_t) {
+void ioctl_file(fuse_req_t req, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned, const void*,
+                size_t, size_t) {
   fuse_reply_err(req, ENOTTY);
 }
 

@@ -1,7 +1,8 @@
-// FUSE operations on locks: fcntl(2)'s (of a process, or of an open file description) and flock(2)'s.
-#include <cerrno>
+// FUSE operations on locks: fcntl(2)'s (of a process, or of an open file description) and
+// flock(2)'s.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <cerrno>
 
 #include "fuse/mount.h"
 
@@ -64,9 +65,8 @@ void send_lock(Mount& mount, const RequestPtr& request, const SetLock& command) 
     request->error(outcome.error);
     // The caller was killed while it waited: nobody else would ever give this lock back.
     if (too_late && outcome.ok() && command.range.type != F_UNLCK)
-      mount.caller.call<SetLock>(
-          unlock_all(command.inode, command.range.owner, command.whole_file),
-          [](Outcome<SetLock>) {});
+      mount.caller.call<SetLock>(unlock_all(command.inode, command.range.owner, command.whole_file),
+                                 [](Outcome<SetLock>) {});
   });
 }
 
@@ -91,10 +91,17 @@ void flock_file(fuse_req_t req, fuse_ino_t, fuse_file_info* file, int operation)
   SetLock command = unlock_all(handle->inode, file->lock_owner, true);
   command.range.pid = static_cast<uint32_t>(request->context().pid);
   switch (operation & ~LOCK_NB) {
-    case LOCK_SH: command.range.type = F_RDLCK; break;
-    case LOCK_EX: command.range.type = F_WRLCK; break;
-    case LOCK_UN: break;
-    default: request->error(EINVAL); return;
+    case LOCK_SH:
+      command.range.type = F_RDLCK;
+      break;
+    case LOCK_EX:
+      command.range.type = F_WRLCK;
+      break;
+    case LOCK_UN:
+      break;
+    default:
+      request->error(EINVAL);
+      return;
   }
   command.wait = (operation & LOCK_NB) == 0 && command.range.type != F_UNLCK;
   send_lock(mount, request, command);

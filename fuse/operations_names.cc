@@ -1,6 +1,6 @@
 // FUSE operations on names: what makes, finds, moves and removes directory entries.
-#include <cerrno>
 #include <fcntl.h>
+#include <cerrno>
 
 #include "fuse/mount.h"
 
@@ -21,8 +21,10 @@ void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   command.name = BytesView(name);
   command.credentials = request->credentials();
   request->call<Lookup>(command, [&mount, request](Outcome<Lookup> outcome) {
-    if (outcome.ok()) mount.answer_entry(request, outcome.reply);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      mount.answer_entry(request, outcome.reply);
+    else
+      request->error(outcome.error);
   });
 }
 
@@ -32,11 +34,13 @@ void forget(fuse_req_t req, fuse_ino_t node, uint64_t lookups) {
 }
 
 void forget_multi(fuse_req_t req, size_t count, fuse_forget_data* forgets) {
-  for (size_t i = 0; i < count; ++i) Mount::of(req).nodes.forget(forgets[i].ino, forgets[i].nlookup);
+  for (size_t i = 0; i < count; ++i)
+    Mount::of(req).nodes.forget(forgets[i].ino, forgets[i].nlookup);
   fuse_reply_none(req);
 }
 
-// The common part of what makes a name: parent, name and caller are filled in, `fill` does the rest.
+// The common part of what makes a name: parent, name and caller are filled in, `fill` does the
+// rest.
 template <class C, class Fill>
 void make_entry(fuse_req_t req, fuse_ino_t parent, const char* name, Fill&& fill) {
   Mount& mount = Mount::of(req);
@@ -53,8 +57,10 @@ void make_entry(fuse_req_t req, fuse_ino_t parent, const char* name, Fill&& fill
   command.credentials = request->credentials();
   fill(command, *request);
   request->call<C>(command, [&mount, request](Outcome<C> outcome) {
-    if (outcome.ok()) mount.answer_entry(request, outcome.reply);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      mount.answer_entry(request, outcome.reply);
+    else
+      request->error(outcome.error);
   });
 }
 
@@ -159,8 +165,10 @@ void create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
       return;
     }
     const Attributes& attributes = outcome.reply.attributes;
-    if (outcome.reply.remote) open_remote(mount, request, attributes.inode, file);
-    else mount.answer_open(request, attributes.inode, outcome.open_serial, file, &attributes);
+    if (outcome.reply.remote)
+      open_remote(mount, request, attributes.inode, file);
+    else
+      mount.answer_open(request, attributes.inode, outcome.open_serial, file, &attributes);
   });
 }
 
@@ -185,17 +193,17 @@ void open_remote(Mount& mount, const RequestPtr& request, InodeRef inode, fuse_f
     truncate.inode = inode;
     truncate.valid = SetAttributes::kSize;
     truncate.credentials = request->credentials();
-    request->call<SetAttributes>(
-        truncate, [&mount, request, inode, file, serial = outcome.open_serial](
-                      Outcome<SetAttributes> truncated) {
-          if (!truncated.ok()) {
-            mount.core.release(inode, mount.caller.now());
-            request->error(truncated.error);
-            return;
-          }
-          const Attributes now_empty = truncated.reply.attributes;
-          mount.answer_open(request, inode, serial, file, &now_empty);
-        });
+    request->call<SetAttributes>(truncate,
+                                 [&mount, request, inode, file,
+                                  serial = outcome.open_serial](Outcome<SetAttributes> truncated) {
+                                   if (!truncated.ok()) {
+                                     mount.core.release(inode, mount.caller.now());
+                                     request->error(truncated.error);
+                                     return;
+                                   }
+                                   const Attributes now_empty = truncated.reply.attributes;
+                                   mount.answer_open(request, inode, serial, file, &now_empty);
+                                 });
   });
 }
 

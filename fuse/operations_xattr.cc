@@ -8,9 +8,12 @@ namespace {
 
 // size 0 asks for the size alone.
 void answer_value(const RequestPtr& request, const XattrValue& value, size_t size) {
-  if (size == 0) request->xattr_size(value.size());
-  else if (value.size() > size) request->error(ERANGE);
-  else request->data(value);
+  if (size == 0)
+    request->xattr_size(value.size());
+  else if (value.size() > size)
+    request->error(ERANGE);
+  else
+    request->data(value);
 }
 
 void get_xattr(fuse_req_t req, fuse_ino_t node, const char* name, size_t size) {
@@ -27,8 +30,10 @@ void get_xattr(fuse_req_t req, fuse_ino_t node, const char* name, size_t size) {
   command.name = BytesView(name);
   command.credentials = request->credentials();
   request->call<GetXattr>(command, [request, size](Outcome<GetXattr> outcome) {
-    if (outcome.ok()) answer_value(request, outcome.reply.value, size);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      answer_value(request, outcome.reply.value, size);
+    else
+      request->error(outcome.error);
   });
 }
 
@@ -41,8 +46,10 @@ void list_xattr(fuse_req_t req, fuse_ino_t node, size_t size) {
   command.inode = *inode;
   command.credentials = request->credentials();
   request->call<ListXattr>(command, [request, size](Outcome<ListXattr> outcome) {
-    if (outcome.ok()) answer_value(request, outcome.reply.value, size);
-    else request->error(outcome.error);
+    if (outcome.ok())
+      answer_value(request, outcome.reply.value, size);
+    else
+      request->error(outcome.error);
   });
 }
 

@@ -17,8 +17,8 @@ using Ticket = uint64_t;
 
 struct VolumeChannel {
   enum class Session {
-    kNone,      // not asked for yet
-    kOpening,   // OpenSession is under way
+    kNone,     // not asked for yet
+    kOpening,  // OpenSession is under way
     kOpen,
     kChecking,  // silent for so long that it may have expired: RenewSession is under way
     kClosed,    // by close_sessions
@@ -32,7 +32,7 @@ struct VolumeChannel {
   bool renewing = false;
   Duration lease_term{};
 
-  Epoch epoch = 0;  // the newest that a reply named
+  Epoch epoch = 0;              // the newest that a reply named
   bool declare_wanted = false;  // the executor must be told what is open here
   bool declare_sent = false;
   unsigned open_commands = 0;  // sent and unanswered commands that change the open table

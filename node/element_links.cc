@@ -21,7 +21,9 @@ constexpr auto kConnectMax = std::chrono::milliseconds(500);
 
 }  // namespace
 
-Bell::Bell() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) { ENSURE(fd_ >= 0, "eventfd {}", errno); }
+Bell::Bell() : fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  ENSURE(fd_ >= 0, "eventfd {}", errno);
+}
 Bell::~Bell() { ::close(fd_); }
 void Bell::ring() {
   const uint64_t one = 1;
@@ -76,8 +78,8 @@ void ElementServer::serve() {
         header.flags |= kFlagHasBulkCrc;
         header.bulk_crc = crc32c(answer.read.view());
       }
-      socket_.send(answer.envelope, SharedBytes::from(make_head(header, encode_answer(answer.answer))),
-                   answer.read);
+      socket_.send(answer.envelope,
+                   SharedBytes::from(make_head(header, encode_answer(answer.answer))), answer.read);
     }
     while (auto message = socket_.receive()) {
       const auto head = parse_head(message->head.view(), nullptr);
@@ -130,13 +132,14 @@ bool ElementServer::is_stale(VolumeId volume, Epoch epoch) {
 
 ElementAnswer ElementServer::carry_out(const Work& work, Bytes* read) {
   ElementAnswer answer;
-  const bool crc_fits = !(work.header.flags & kFlagHasBulkCrc) ||
-                        crc32c(work.written.view()) == work.header.bulk_crc;
+  const bool crc_fits =
+      !(work.header.flags & kFlagHasBulkCrc) || crc32c(work.written.view()) == work.header.bulk_crc;
   if (!crc_fits) {
     answer.error = EIO;
   } else if (is_stale(work.header.volume, work.header.epoch)) {
     answer.error = ESTALE;
-  } else if (!is_safe_element_name(work.call.name) || !is_safe_element_name(work.call.second_name)) {
+  } else if (!is_safe_element_name(work.call.name) ||
+             !is_safe_element_name(work.call.second_name)) {
     answer.error = EINVAL;
   }
   if (answer.error != 0) return answer;
@@ -243,7 +246,8 @@ ElementAnswer ElementClient::call(VolumeId volume, Epoch epoch, const ElementCal
   waiting_[entry->header.trace_id] = entry;
   to_send_.push_back(entry);
   bell_.ring();
-  const Duration limit = call.kind == ElementCallKind::kOpen ? Duration(kOpenMax) : Duration(kAnswerMax);
+  const Duration limit =
+      call.kind == ElementCallKind::kOpen ? Duration(kOpenMax) : Duration(kAnswerMax);
   if (!answered_.wait_for(lock, limit, [&] { return entry->done; })) {
     waiting_.erase(entry->header.trace_id);
     ElementAnswer late;
@@ -294,7 +298,8 @@ void ElementClient::run() {
     to_send_.clear();
     while (auto message = socket_.receive()) {
       const auto head = parse_head(message->head.view(), nullptr);
-      if (!head || head->header.op != kElementOp || head->header.cluster_id != cluster_id_) continue;
+      if (!head || head->header.op != kElementOp || head->header.cluster_id != cluster_id_)
+        continue;
       const auto found = waiting_.find(head->header.trace_id);
       if (found == waiting_.end()) continue;
       auto answer = decode_answer(head->body);

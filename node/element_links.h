@@ -1,6 +1,6 @@
-// Elements over the network: a server for the elements that only this node reaches, and a channel to
-// the partner's server. Each has a thread of its own, so that neither waits for the node's loop, nor
-// the loop for a disk. Format of the messages: docs/protocol.md, "Elements of the partner".
+// Elements over the network: a server for the elements that only this node reaches, and a channel
+// to the partner's server. Each has a thread of its own, so that neither waits for the node's loop,
+// nor the loop for a disk. Format of the messages: docs/protocol.md, "Elements of the partner".
 #pragma once
 
 #include <atomic>
@@ -40,7 +40,8 @@ class Bell {
 class ElementServer {
  public:
   // `paths`: directories that may be opened as they are; others only when they hold a superblock of
-  // this cluster, or are empty and to be made. Throws std::runtime_error when the endpoint is taken.
+  // this cluster, or are empty and to be made. Throws std::runtime_error when the endpoint is
+  // taken.
   ElementServer(Context& context, const std::string& endpoint, uint64_t cluster_id,
                 std::set<std::string> paths);
   ~ElementServer();

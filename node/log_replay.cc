@@ -21,7 +21,8 @@ Replayed replay_log(const CommandLog& log, Sequence after, Executor& executor) {
     ++out.commands;
     if (executed.outcome_crc == record.outcome_crc) return true;
     out.why = fmt::format(
-        "replaying record {} ({}) of volume {} gave errno {}, the log has {}: the log and the stored "
+        "replaying record {} ({}) of volume {} gave errno {}, the log has {}: the log and the "
+        "stored "
         "state do not belong together",
         record.sequence, command_name(record.op), to_string(record.volume), executed.error,
         record.error);

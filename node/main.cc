@@ -33,7 +33,8 @@ NodeConfig read_config(Config& file) {
   if (link == "shm") {
     c.ring_dir = ring_dir;
     if (ring_dir.empty())
-      file.problem("link.dir", "expected a directory that both nodes reach, with link.kind = \"shm\"");
+      file.problem("link.dir",
+                   "expected a directory that both nodes reach, with link.kind = \"shm\"");
   }
   PairTimings& t = c.timings;
   t.lease = file.duration("pair.lease", t.lease, 20ms, 60s);
@@ -47,13 +48,11 @@ NodeConfig read_config(Config& file) {
   c.stall_max = file.duration("pair.stall_max", c.stall_max, 1s, 300s);
   if (t.heartbeat * 2 > t.lease)
     file.problem("pair.heartbeat", "expected at most half of pair.lease");
-  if (t.lease * 2 > t.silence)
-    file.problem("pair.silence", "expected at least twice pair.lease");
+  if (t.lease * 2 > t.silence) file.problem("pair.silence", "expected at least twice pair.lease");
   c.log_segment_bytes = file.size_bytes("log_segment", c.log_segment_bytes, 1 << 20, 1 << 30);
   c.checkpoint_log_bytes =
       file.size_bytes("checkpoint.log_size", c.checkpoint_log_bytes, 1 << 20, 256 << 20);
-  c.checkpoint_interval =
-      file.duration("checkpoint.interval", c.checkpoint_interval, 100ms, 10s);
+  c.checkpoint_interval = file.duration("checkpoint.interval", c.checkpoint_interval, 100ms, 10s);
   c.replay_max = file.duration("checkpoint.replay_max", c.replay_max, 1ms, 60s);
   return c;
 }
@@ -102,9 +101,11 @@ int main(int argc, char** argv) {
   bool only_check = false;
   app.add_flag("--check", only_check, "only say whether the configuration is right");
   pairfs::OfflineCheck fsck;
-  auto* volume = app.add_option("--fsck", fsck.volume, "check this volume while no node serves it, and end");
+  auto* volume =
+      app.add_option("--fsck", fsck.volume, "check this volume while no node serves it, and end");
   app.add_flag("--repair", fsck.repair, "with --fsck: mend what is good elsewhere")->needs(volume);
-  volume->needs(app.add_option("--report", fsck.report_path, "with --fsck: the file for what was found"));
+  volume->needs(
+      app.add_option("--report", fsck.report_path, "with --fsck: the file for what was found"));
   app.set_version_flag("--version", "pairfs-node " PAIRFS_VERSION);
   try {
     app.parse(argc, argv);

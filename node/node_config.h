@@ -10,11 +10,11 @@
 namespace pairfs {
 
 struct NodeConfig {
-  std::string name;       // "1a"
+  std::string name;  // "1a"
   uint64_t cluster_id = 0;
-  std::string state_dir;  // logs of its volumes, 0700
-  std::string listen;       // where clients and other pairs reach it; empty: as the map says
-  std::string link_listen;  // likewise, its partner
+  std::string state_dir;       // logs of its volumes, 0700
+  std::string listen;          // where clients and other pairs reach it; empty: as the map says
+  std::string link_listen;     // likewise, its partner
   std::string element_listen;  // likewise, where its partner reaches its elements
   std::vector<std::string> map_endpoints;
   std::string ready_file;  // empty: none

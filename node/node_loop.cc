@@ -27,7 +27,7 @@ constexpr auto kAskUsesPeriod = std::chrono::seconds(5);
 constexpr auto kUseSilentAfter = std::chrono::seconds(6);
 constexpr double kUseOfSilent = 2;  // fuller than any, so that nothing new is placed there
 constexpr auto kLookForPartner = std::chrono::milliseconds(2);
-constexpr int kLooksForPartner = 100;  // after a lost connection
+constexpr int kLooksForPartner = 100;     // after a lost connection
 constexpr int kMessagesPerWakeUp = 1024;  // then timers and answers get their turn
 
 // Seconds of the day's clock above random bits, so that a later life has the higher number.
@@ -58,7 +58,8 @@ Timestamp NodeLoop::wall_clock() const {
 // As this node's earlier life kept it.
 VolumeRecord NodeLoop::copied_record(VolumeId id) const {
   for (const MapEntry& entry : map_copy_->entries())
-    if (entry.key == volume_key(id)) return decode<VolumeRecord>(entry.value).value_or(VolumeRecord());
+    if (entry.key == volume_key(id))
+      return decode<VolumeRecord>(entry.value).value_or(VolumeRecord());
   return {};
 }
 
@@ -133,7 +134,8 @@ bool NodeLoop::wait_for_map() {
     if (!told && now() - since > std::chrono::seconds(3)) {
       told = true;
       if (known)
-        log_error("map.older", "the map at {} has version {}, this node has seen {}: it was "
+        log_error("map.older",
+                  "the map at {} has version {}, this node has seen {}: it was "
                   "replaced by an older one; stop the cluster and use pairfs map rebuild",
                   config_.map_endpoints.front(), map_->map_version(), copied_version_);
       else
@@ -194,8 +196,12 @@ bool NodeLoop::start(std::string* why) {
     const std::string boot_id = read_boot_id();
     for (const VolumeInfo& info : pair->volumes) {
       VolumeRuntimeConfig volume;
-      volume.log = {config_.state_dir + "/log-" + to_string(info.id), config_.cluster_id, info.id,
-                    incarnation_, boot_id, config_.log_segment_bytes};
+      volume.log = {config_.state_dir + "/log-" + to_string(info.id),
+                    config_.cluster_id,
+                    info.id,
+                    incarnation_,
+                    boot_id,
+                    config_.log_segment_bytes};
       if (!config_.ring_dir.empty())
         volume.rings = open_ring_directory(config_.ring_dir, config_.name, partner.name.c_str());
       volume.store.volume = info.id;
@@ -305,8 +311,7 @@ void NodeLoop::drain_clients() {
 
 void NodeLoop::send_command(VolumeId, const CommandInput& input,
                             std::function<void(const PeerLinks::Answer&)> done) {
-  const VolumeId to =
-      input.volume != VolumeId{} ? input.volume : cluster_.volume_of(input.slice);
+  const VolumeId to = input.volume != VolumeId{} ? input.volume : cluster_.volume_of(input.slice);
   const MapEntry* entry = map_->find(volume_key(to));
   const auto record = entry == nullptr ? std::nullopt : decode<VolumeRecord>(entry->value);
   if (!record) return;
@@ -335,8 +340,8 @@ void NodeLoop::ask_volume_uses() {
     if (!asked.insert(range.volume).second) continue;
     StatFs question;
     question.slice = range.first;
-    const CommandInput input{StatFs::kOp, {0, kUnslotted, 0}, range.first,
-                             SharedBytes::from(encode(question)), {}};
+    const CommandInput input{
+        StatFs::kOp, {0, kUnslotted, 0}, range.first, SharedBytes::from(encode(question)), {}};
     send_command({}, input, [this, id = range.volume](const PeerLinks::Answer& answer) {
       const auto space = decode<StatFsReply>(answer.reply);
       if (answer.status != ReplyStatus::kOutcome || answer.error != 0 || !space) return;
@@ -375,14 +380,15 @@ void NodeLoop::note_partner(Incarnation incarnation, const ProcessIdentity& proc
   partner_process_ = process;
 }
 
-// A lost connection alone does not say that the partner is gone. On one machine the kernel does; its
-// lease need not be waited for then. A process closes its sockets a moment before it has ended.
+// A lost connection alone does not say that the partner is gone. On one machine the kernel does;
+// its lease need not be waited for then. A process closes its sockets a moment before it has ended.
 void NodeLoop::look_for_partner() {
   if (looks_left_ == 0) return;
   --looks_left_;
   if (!surely_dead(partner_process_)) return;
   looks_left_ = 0;
-  log_info("partner.dead", "incarnation={:016x} pid={}", partner_incarnation_, partner_process_.pid);
+  log_info("partner.dead", "incarnation={:016x} pid={}", partner_incarnation_,
+           partner_process_.pid);
   for (auto& [id, volume] : volumes_) volume->on_partner_dead(partner_incarnation_);
 }
 
@@ -439,15 +445,18 @@ void NodeLoop::run_on_worker(std::function<void()> work, std::function<void()> d
 
 decltype(StoreConfig::open_element) NodeLoop::element_opener(VolumeId volume, Epoch epoch) {
   return [name = config_.name, client = element_client_, volume, epoch](
-             const StoreConfig::Element& e, bool create, std::string* why) -> std::unique_ptr<Element> {
+             const StoreConfig::Element& e, bool create,
+             std::string* why) -> std::unique_ptr<Element> {
     const bool remote = e.reach.starts_with("partner:") && e.reach != "partner:" + name;
     if (!remote) return open_directory_element(e.path, create, why);
     if (client == nullptr) {
-      *why = fmt::format("Element {} is reached through {}, but the map names no endpoint for that.",
-                         e.id, e.reach);
+      *why =
+          fmt::format("Element {} is reached through {}, but the map names no endpoint for that.",
+                      e.id, e.reach);
       return nullptr;
     }
-    return open_remote_element(ElementClient::channel(client, volume, epoch), e.id, e.path, create, why);
+    return open_remote_element(ElementClient::channel(client, volume, epoch), e.id, e.path, create,
+                               why);
   };
 }
 

@@ -26,8 +26,8 @@ Json progress_json(const StoreProgress& p) {
               {"finished_count", p.finished_count}};
   if (!p.element.empty()) out["element"] = p.element;
   if (p.bytes_per_second > 0 && p.total_bytes > p.done_bytes)
-    out["seconds_left"] =
-        static_cast<uint64_t>(static_cast<double>(p.total_bytes - p.done_bytes) / p.bytes_per_second);
+    out["seconds_left"] = static_cast<uint64_t>(static_cast<double>(p.total_bytes - p.done_bytes) /
+                                                p.bytes_per_second);
   return out;
 }
 
@@ -36,13 +36,20 @@ std::optional<ElementWish> wish_of(const Json& arguments) {
   using What = ElementWish::What;
   const std::string what = arguments.value("what", "");
   ElementWish wish{What::kFail, arguments.value("id", ""), arguments.value("path", "")};
-  if (what == "fail") wish.what = What::kFail;
-  else if (what == "replace") wish.what = What::kReplace;
-  else if (what == "add") wish.what = What::kAddSpare;
-  else if (what == "remove") wish.what = What::kRemoveSpare;
-  else if (what == "scrub") wish.what = What::kStartScrub;
-  else if (what == "pause") wish.what = What::kPauseScrub;
-  else return std::nullopt;
+  if (what == "fail")
+    wish.what = What::kFail;
+  else if (what == "replace")
+    wish.what = What::kReplace;
+  else if (what == "add")
+    wish.what = What::kAddSpare;
+  else if (what == "remove")
+    wish.what = What::kRemoveSpare;
+  else if (what == "scrub")
+    wish.what = What::kStartScrub;
+  else if (what == "pause")
+    wish.what = What::kPauseScrub;
+  else
+    return std::nullopt;
   return wish;
 }
 
@@ -118,7 +125,8 @@ Json volume_json(const VolumeRuntime& volume) {
     out["transactions"] = {{"held", open.held.size()}, {"decided", open.decided.size()}};
   }
   if (core.diverged())
-    out["trouble"] = "this node's history has answers that the executor's lacks: see pairfs volume resolve";
+    out["trouble"] =
+        "this node's history has answers that the executor's lacks: see pairfs volume resolve";
   else if (volume.log().summary().damaged)
     out["trouble"] = "this node's log is damaged; its partner's will replace it";
   if (!volume.open_problem().empty()) out["open_problem"] = volume.open_problem();
@@ -181,7 +189,7 @@ Json NodeLoop::status() const {
 
 void NodeLoop::on_admin(const Message& message, const ParsedHead& head) {
   const auto answer = [this, envelope = message.envelope, header = head.header](bool ok,
-                                                                              const Json& json) {
+                                                                                const Json& json) {
     AdminReply body;
     body.ok = ok;
     body.json = json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -236,8 +244,8 @@ void NodeLoop::on_admin(const Message& message, const ParsedHead& head) {
       }
       return;
     }
-    answer(false, {{"error", fmt::format("node {} does not execute volume \"{}\" now",
-                                         config_.name, wanted)}});
+    answer(false, {{"error", fmt::format("node {} does not execute volume \"{}\" now", config_.name,
+                                         wanted)}});
     return;
   }
   if (request->verb == "elements") {  // {"volume": "1.0", "what": "fail", "id": "1.0-e1"}
@@ -247,12 +255,15 @@ void NodeLoop::on_admin(const Message& message, const ParsedHead& head) {
     for (auto& [id, volume] : volumes_) {
       if (to_string(id) != wanted || !wish) continue;
       volume->change_elements(*wish, [answer](const std::string& why) {
-        if (why.empty()) answer(true, Json::object());
-        else answer(false, {{"error", why}});
+        if (why.empty())
+          answer(true, Json::object());
+        else
+          answer(false, {{"error", why}});
       });
       return;
     }
-    answer(false, {{"error", fmt::format("node {} cannot do that with volume \"{}\"", config_.name, wanted)}});
+    answer(false, {{"error", fmt::format("node {} cannot do that with volume \"{}\"", config_.name,
+                                         wanted)}});
     return;
   }
   if (request->verb == "fsck") {  // {"volume": "1.0", "repair": false}

@@ -18,7 +18,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::optional<VolumeInfo> find_volume(const NodeConfig& config, const std::string& id, std::string* why) {
+std::optional<VolumeInfo> find_volume(const NodeConfig& config, const std::string& id,
+                                      std::string* why) {
   const auto map = FileMapStore::open(config.state_dir + "/map", why);
   if (map == nullptr) return std::nullopt;
   *why = fmt::format("node {} knows no volume \"{}\"", config.name, id);
@@ -44,32 +45,44 @@ StoreConfig store_config(const NodeConfig& config, const VolumeInfo& info, const
 }
 
 void look_at_tree(const VolumeStore& store, std::vector<StoreFinding>* findings) {
-  for (const std::string& problem : check_volume(store)) findings->push_back({"tree", problem, false});
+  for (const std::string& problem : check_volume(store))
+    findings->push_back({"tree", problem, false});
 }
 
 // A sentence when it could not be looked at.
 std::string look(const NodeConfig& config, const VolumeInfo& info, bool repair,
                  std::vector<StoreFinding>* findings) {
-  CommandLogConfig log_config{config.state_dir + "/log-" + to_string(info.id), config.cluster_id,
-                              info.id, 0, read_boot_id(), config.log_segment_bytes};
+  CommandLogConfig log_config{config.state_dir + "/log-" + to_string(info.id),
+                              config.cluster_id,
+                              info.id,
+                              0,
+                              read_boot_id(),
+                              config.log_segment_bytes};
   const CommandLog log(std::move(log_config));
   if (log.summary().damaged)
-    findings->push_back({"log", "a record that was once synced is unreadable; the partner's log may have it", false});
+    findings->push_back(
+        {"log", "a record that was once synced is unreadable; the partner's log may have it",
+         false});
   const auto point = log.newest_checkpoint();
   std::string why;
-  const auto store = open_durable_store(store_config(config, info, log),
-                                        std::max<Epoch>(log.summary().last_epoch, 1), point.token, &why);
+  const auto store =
+      open_durable_store(store_config(config, info, log),
+                         std::max<Epoch>(log.summary().last_epoch, 1), point.token, &why);
   if (store == nullptr) {
     findings->push_back({"lost", why, false});
     return "";
   }
   const auto maintenance = store->maintenance();
-  for (StoreFinding& finding : maintenance->opening_findings()) findings->push_back(std::move(finding));
+  for (StoreFinding& finding : maintenance->opening_findings())
+    findings->push_back(std::move(finding));
   // What is read is mended, by opening a volume, too.
   for (const ElementStatus& element : store->status().elements)
     if (element.repaired_blocks > 0)
-      findings->push_back({"metadata", fmt::format("{} frames of {} were bad, and mended when the volume was opened",
-                                                   element.repaired_blocks, element.id), true});
+      findings->push_back(
+          {"metadata",
+           fmt::format("{} frames of {} were bad, and mended when the volume was opened",
+                       element.repaired_blocks, element.id),
+           true});
   for (StoreFinding& finding : maintenance->check(repair)) {
     // Rows are written anew by a consistency point, and nobody takes one now.
     if (finding.kind == "stripe") finding.repaired = false;
@@ -101,7 +114,8 @@ int check_offline(const NodeConfig& config, const OfflineCheck& wish) {
   }
   Json found = Json::array();
   for (const StoreFinding& finding : findings)
-    found.push_back({{"kind", finding.kind}, {"where", finding.where}, {"repaired", finding.repaired}});
+    found.push_back(
+        {{"kind", finding.kind}, {"where", finding.where}, {"repaired", finding.repaired}});
   Json report = {{"findings", std::move(found)}};
   if (!why.empty()) report["error"] = why;
   std::ofstream file(wish.report_path);

@@ -1,7 +1,7 @@
-// pairfs-node --fsck: looks at everything that this node and the elements keep of a volume while nobody
-// serves it: the log, superblocks, manifests, every extent and checksum, what is counted, and the tree
-// as it is with the log's tail replayed. Opens the volume as a takeover would, in files of its own, and
-// confirms nothing, so that the next start finds what it would have found.
+// pairfs-node --fsck: looks at everything that this node and the elements keep of a volume while
+// nobody serves it: the log, superblocks, manifests, every extent and checksum, what is counted,
+// and the tree as it is with the log's tail replayed. Opens the volume as a takeover would, in
+// files of its own, and confirms nothing, so that the next start finds what it would have found.
 #pragma once
 
 #include <string>

@@ -25,8 +25,7 @@ void PeerLinks::set_cluster(const ClusterMap& cluster, Poller& poller) {
   for (const PairInfo& pair : cluster.pairs) {
     for (const NodeInfo& node : pair.nodes) {
       if (node.name == self_ || sockets_.contains(node.name)) continue;
-      const auto [at, added] =
-          sockets_.emplace(node.name, Socket::client(context_, node.endpoint));
+      const auto [at, added] = sockets_.emplace(node.name, Socket::client(context_, node.endpoint));
       poller.add(at->second);
     }
   }

@@ -41,7 +41,8 @@ void RingLink::recover(CommandLog& log) {
   });
   if (log.last() == before) return;
   PAIRFS_REACHED(ring_recovered);
-  log_info("ring.recovered", "volume={} records={}", to_string(config_.volume), log.last() - before);
+  log_info("ring.recovered", "volume={} records={}", to_string(config_.volume),
+           log.last() - before);
 }
 
 bool RingLink::take(CommandLog& log) {

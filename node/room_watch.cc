@@ -24,8 +24,10 @@ void RoomWatch::maintenance_ended(uint64_t more_bytes) {
   const bool more = more_bytes > std::max(needed_bytes_, kCleanedMin);
   if (more) changed_ = true;
   if (step_ != Step::kMaintenanceRuns) return;
-  if (more) step_ = Step::kPoint;
-  else waiting_ = false;
+  if (more)
+    step_ = Step::kPoint;
+  else
+    waiting_ = false;
 }
 
 }  // namespace pairfs

@@ -12,7 +12,7 @@ namespace pairfs {
 namespace {
 
 constexpr auto kLookPeriod = std::chrono::seconds(2);
-constexpr auto kMissingMin = std::chrono::seconds(1);   // before the partner is made executor
+constexpr auto kMissingMin = std::chrono::seconds(1);    // before the partner is made executor
 constexpr auto kExecutorMin = std::chrono::seconds(10);  // of one that was made it just now
 
 bool has_superblock_of(Element& element, const StoreConfig& config, const std::string& id) {
@@ -71,10 +71,13 @@ void VolumeRuntime::compare_reach() {
   uint64_t mine = 0, missing = 0;
   for (size_t i = 0; i < status.elements.size(); ++i) {
     const std::string& state = status.elements[i].state;
-    if (state == "missing") missing |= uint64_t{1} << i;
-    else if (state != "failed") mine |= uint64_t{1} << i;
+    if (state == "missing")
+      missing |= uint64_t{1} << i;
+    else if (state != "failed")
+      mine |= uint64_t{1} << i;
   }
-  const bool partner_has_more = (partner_reached_ & missing) != 0 && (partner_reached_ & mine) == mine;
+  const bool partner_has_more =
+      (partner_reached_ & missing) != 0 && (partner_reached_ & mine) == mine;
   if (!partner_has_more || now - opened_at_ < kExecutorMin) {
     reach_differs_since_ = Instant::max();
     return;
@@ -82,12 +85,14 @@ void VolumeRuntime::compare_reach() {
   reach_differs_since_ = std::min(reach_differs_since_, now);
   if (now - reach_differs_since_ < kMissingMin) return;
   if (status.raid_state == "failed") {
-    services_.fail_stop(fmt::format("volume {} cannot go on here, and its other node reaches more of its elements",
-                                    to_string(config_.pair.volume)));
+    services_.fail_stop(
+        fmt::format("volume {} cannot go on here, and its other node reaches more of its elements",
+                    to_string(config_.pair.volume)));
     return;
   }
   if (!core_.takeover_obstacle().empty()) return;
-  log_warn("volume.moves", "volume={} why=\"the partner reaches more elements\"", to_string(config_.pair.volume));
+  log_warn("volume.moves", "volume={} why=\"the partner reaches more elements\"",
+           to_string(config_.pair.volume));
   compare_reach_at_ = now + kExecutorMin;
   hand_over();
 }

@@ -1,5 +1,5 @@
-// VolumeRuntime's look at the room that is left: in the store, and for records in both nodes' logs. A
-// command is admitted only where it fits on the fuller of both.
+// VolumeRuntime's look at the room that is left: in the store, and for records in both nodes' logs.
+// A command is admitted only where it fits on the fuller of both.
 #include <algorithm>
 
 #include "node/volume_runtime.h"
@@ -71,7 +71,8 @@ uint64_t VolumeRuntime::room_bytes() {
     store_room_at_ = now;
     store_room_bytes_ = store_->status().available_bytes;
   }
-  const uint64_t log = core_.solo() ? log_room_bytes_ : std::min(log_room_bytes_, partner_room_bytes_);
+  const uint64_t log =
+      core_.solo() ? log_room_bytes_ : std::min(log_room_bytes_, partner_room_bytes_);
   executor_->set_log_room(log - std::min(log, kLogReserveBytes));
   return std::min(log - std::min(log, kLogReserveBytes),
                   store_room_bytes_ - std::min(store_room_bytes_, kReserveBytes));
@@ -88,13 +89,16 @@ void VolumeRuntime::take_requests_that_waited_for_room() {
     HeldRequest& first = room_waiters_.front();
     ReplyStatus status{};
     const bool refused = refuse(&status);
-    if (!refused && room_watch_.waits(services_.now()) && room_bytes() < first.bulk.size() + kSmallBytes) return;
+    if (!refused && room_watch_.waits(services_.now()) &&
+        room_bytes() < first.bulk.size() + kSmallBytes)
+      return;
     HeldRequest held = std::move(first);
     room_waiters_.pop_front();
     if (refused)
       held_.push_back(std::move(held));
     else
-      execute_request(std::move(held.envelope), held.header, std::move(held.body), std::move(held.bulk));
+      execute_request(std::move(held.envelope), held.header, std::move(held.body),
+                      std::move(held.bulk));
   }
 }
 

@@ -18,7 +18,8 @@ constexpr uint64_t kHeldMaxBytes = 64 << 20;
 constexpr size_t kRecallsPerMessage = 4096;
 constexpr size_t kWaysMax = 1 << 16;
 constexpr auto kHousekeeping = std::chrono::milliseconds(200);
-constexpr Duration kReopenMin = std::chrono::milliseconds(500), kReopenMax = std::chrono::seconds(8);
+constexpr Duration kReopenMin = std::chrono::milliseconds(500),
+                   kReopenMax = std::chrono::seconds(8);
 constexpr auto kTransactionsPeriod = std::chrono::milliseconds(200);
 constexpr auto kMaintenancePeriod = std::chrono::seconds(1);
 }  // namespace
@@ -358,7 +359,8 @@ bool VolumeRuntime::copy_in_memory(const LinkMessage& message) {
   copied_through_ = message.last;
   events_.push_back(pair_event::Copied{message.last});
   const bool sync = message.sync_wanted > told_sync_;
-  if (!ring_.wants_taker() && !sync && now - told_at_ < config_.pair.timings.heartbeat / 2) return true;
+  if (!ring_.wants_taker() && !sync && now - told_at_ < config_.pair.timings.heartbeat / 2)
+    return true;
   told_sync_ = message.sync_wanted;
   told_at_ = now;
   LinkMessage rest = message;
@@ -426,8 +428,8 @@ void VolumeRuntime::answer_status(const std::vector<Bytes>& envelope, const Mess
 // True: a command cannot be executed here and now, for the reason in `status`.
 bool VolumeRuntime::refuse(ReplyStatus* status) const {
   if (core_.record().executor.name != config_.pair.self.name || executor_ == nullptr) {
-    *status = core_.role() == PairCore::Role::kOpening ? ReplyStatus::kBusy
-                                                       : ReplyStatus::kNotExecutor;
+    *status =
+        core_.role() == PairCore::Role::kOpening ? ReplyStatus::kBusy : ReplyStatus::kNotExecutor;
     return true;
   }
   *status = ReplyStatus::kBusy;
@@ -510,8 +512,8 @@ Executed VolumeRuntime::run_command(const CommandInput& input) {
   try {
     return executor_->execute(input, log_->last() + 1, services_.wall_clock(), services_.now());
   } catch (const RowsUnreadable& unreadable) {
-    log_error("rows.unreadable", "volume={} command={} why=\"{}\"",
-              to_string(config_.pair.volume), command_name(input.op), unreadable.what());
+    log_error("rows.unreadable", "volume={} command={} why=\"{}\"", to_string(config_.pair.volume),
+              command_name(input.op), unreadable.what());
     Executed executed;
     executed.error = EIO;
     return executed;
@@ -663,14 +665,13 @@ void VolumeRuntime::run_slices() {
   }
   slices_wake_ = effects.wake_at;
   for (const SliceEffects::Send& send : effects.send) {
-    services_.send_command(
-        config_.pair.volume, send.input,
-        [this, tag = send.tag, life = life_](const PeerLinks::Answer& answer) {
-          if (life != life_ || executor_ == nullptr) return;
-          executor_->slice_answered(tag, answer.status, answer.error, answer.reply,
-                                    services_.now());
-          slices_wake_ = services_.now();
-        });
+    services_.send_command(config_.pair.volume, send.input,
+                           [this, tag = send.tag, life = life_](const PeerLinks::Answer& answer) {
+                             if (life != life_ || executor_ == nullptr) return;
+                             executor_->slice_answered(tag, answer.status, answer.error,
+                                                       answer.reply, services_.now());
+                             slices_wake_ = services_.now();
+                           });
   }
   for (const SliceEffects::Fetch& fetch : effects.fetch) {
     auto result = std::make_shared<std::optional<Result<SharedBytes>>>();
@@ -866,12 +867,13 @@ void VolumeRuntime::watch_sync() {
 void VolumeRuntime::consider_checkpoint() {
   if (checkpointing_ || maintaining_ || store_ == nullptr || !core_.may_execute()) return;
   const bool changed = commands_since_checkpoint_ > 0 || bytes_since_checkpoint_ > 0;
-  const bool due = services_.now() - last_checkpoint_ >= config_.checkpoint_interval ||
-                   bytes_since_checkpoint_ >= std::min(config_.checkpoint_log_bytes, tight_checkpoint_bytes()) ||
-                   execute_time_ >= config_.replay_max ||
-                   (freed_ && services_.now() - last_checkpoint_ >= kMaintenancePeriod);
-  const bool upkeep = services_.now() - last_checkpoint_ >= kMaintenancePeriod &&
-                      store_->wants_checkpoint();
+  const bool due =
+      services_.now() - last_checkpoint_ >= config_.checkpoint_interval ||
+      bytes_since_checkpoint_ >= std::min(config_.checkpoint_log_bytes, tight_checkpoint_bytes()) ||
+      execute_time_ >= config_.replay_max ||
+      (freed_ && services_.now() - last_checkpoint_ >= kMaintenancePeriod);
+  const bool upkeep =
+      services_.now() - last_checkpoint_ >= kMaintenancePeriod && store_->wants_checkpoint();
   if (!checkpoint_wanted_ && !upkeep && !room_watch_.wants_point() && !(changed && due)) return;
   checkpoint_wanted_ = false;
   checkpointing_ = true;

@@ -31,7 +31,7 @@ class NodeServices {
   virtual void send_link(const LinkMessage& message, SharedBytes records) = 0;
   virtual void swap_record(VolumeId volume, uint64_t expected_version, const VolumeRecord& record,
                            Duration timeout) = 0;  // then VolumeRuntime::on_swapped
-  virtual void read_map() = 0;  // then VolumeRuntime::on_map_answered
+  virtual void read_map() = 0;                     // then VolumeRuntime::on_map_answered
   virtual const ClusterMap& cluster() const = 0;
   virtual const ClusterPolicy& policy() const = 0;
   virtual void reply(const std::vector<Bytes>& envelope, const MessageHeader& header,
@@ -63,7 +63,7 @@ struct VolumeRuntimeConfig {
   Duration session_timeout = ExecutorConfig().session_timeout;
   Duration lease_term = ExecutorConfig().lease_term;
   // As open_durable_store(), which it is but in the simulator. Worker thread.
-  using OpenStore = std::unique_ptr<VolumeStore> (const StoreConfig& config, Epoch epoch,
+  using OpenStore = std::unique_ptr<VolumeStore>(const StoreConfig& config, Epoch epoch,
                                                  BytesView token, std::string* why);
   std::function<OpenStore> open_store = open_durable_store;
 };
@@ -106,8 +106,8 @@ class VolumeRuntime final : public LogView {
   // Calls done when all that was executed so far is on stable storage at both nodes (false: this
   // node does not execute the volume).
   void sync(std::function<void(bool)> done);
-  // Changes the volume's elements; `done` gets "" when that is on stable storage at both nodes, else
-  // a sentence.
+  // Changes the volume's elements; `done` gets "" when that is on stable storage at both nodes,
+  // else a sentence.
   void change_elements(ElementWish wish, std::function<void(std::string)> done);
   // Looks at everything that the volume's last consistency point keeps, and mends what it can with
   // `repair`. `done` gets "" and the findings, or a sentence.
@@ -150,9 +150,9 @@ class VolumeRuntime final : public LogView {
     Sequence gate = 0;  // the log's end when it was computed
     bool read = false;
     bool durable = false;
-    bool fetching = false;  // a worker reads its data
+    bool fetching = false;                      // a worker reads its data
     std::vector<LeaseTable::Number> waits_for;  // recalls
-    Instant executed{};     // when it was computed and, a mutation, in this node's log
+    Instant executed{};  // when it was computed and, a mutation, in this node's log
     // Instead of a message: called once, with kNotExecutor when the volume is closed first.
     std::function<void(const PeerLinks::Answer&)> done;
   };
@@ -169,7 +169,6 @@ class VolumeRuntime final : public LogView {
   const Latencies& latencies() const { return latencies_; }
 
  private:
-
   void feed(const PairEvent& event);
   void perform(PairEffects effects);
   void do_open(Epoch epoch);
@@ -228,11 +227,11 @@ class VolumeRuntime final : public LogView {
   Instant coordinator_wake_ = Instant::max();
   Instant transactions_at_{};  // when to look at open transactions next
   Instant slices_wake_ = Instant::max();
-  uint64_t slices_seen_ = 0;  // slices_version() when it was last looked at
+  uint64_t slices_seen_ = 0;            // slices_version() when it was last looked at
   Instant reopen_at_ = Instant::max();  // the volume could not be opened: when to try again
   Duration reopen_after_{};
   std::string open_problem_;
-  uint64_t life_ = 0;  // counts openings and closings, so that late worker results are known
+  uint64_t life_ = 0;        // counts openings and closings, so that late worker results are known
   std::string cannot_open_;  // why
   bool began_serving_ = false;
   bool answered_ = false;  // a client, since the volume was opened
@@ -259,7 +258,7 @@ class VolumeRuntime final : public LogView {
   std::deque<HeldRequest> room_waiters_;
   uint64_t store_room_bytes_ = 0;
   Instant store_room_at_{};
-  uint64_t logged_bytes_ = 0;  // by this process
+  uint64_t logged_bytes_ = 0;                       // by this process
   uint64_t log_room_bytes_ = 0, log_room_end_ = 0;  // own, and logged_bytes_ when it was looked at
   Instant log_room_at_{};
   uint64_t partner_room_bytes_ = ~0ULL;
@@ -269,7 +268,7 @@ class VolumeRuntime final : public LogView {
   Instant reach_at_{}, compare_reach_at_{}, opened_at_{}, reach_differs_since_ = Instant::max();
   uint64_t reached_ = 0, partner_reached_ = 0;
 
-  bool appended_ = false;      // since the last flush
+  bool appended_ = false;  // since the last flush
   bool want_durable_ = false;
   struct Tail {
     Sequence sequence;
@@ -291,8 +290,8 @@ class VolumeRuntime final : public LogView {
 
   // Maintenance of elements; never while a consistency point is written.
   struct Job {
-    std::function<void(Maintenance&)> work;       // worker
-    std::function<void(bool carried_out)> done;   // loop
+    std::function<void(Maintenance&)> work;      // worker
+    std::function<void(bool carried_out)> done;  // loop
   };
   std::deque<Job> jobs_;
   bool maintaining_ = false;

@@ -1,7 +1,7 @@
 // The requests that one node has been sent and has not answered, so that their clients can be told
-// at once when it is lost or no longer the executor, rather than by their own timeouts. A hint and no
-// state that matters: a forgotten request is retried by its client, and one told twice is executed
-// once, as its id stays the same. No I/O; one thread.
+// at once when it is lost or no longer the executor, rather than by their own timeouts. A hint and
+// no state that matters: a forgotten request is retried by its client, and one told twice is
+// executed once, as its id stays the same. No I/O; one thread.
 #pragma once
 
 #include <functional>

@@ -23,7 +23,7 @@ MapReadService::Answer MapReadService::answer(std::vector<Bytes> envelope,
   reply.request = header.request;
   reply.trace_id = header.trace_id;
   static const Bytes kNoMap = encode(MapReadReply{});
-  const Bytes& body = map_version_ == 0              ? kNoMap
+  const Bytes& body = map_version_ == 0               ? kNoMap
                       : known_version == map_version_ ? unchanged_body_
                                                       : changed_body_;
   return {std::move(envelope), SharedBytes::from(make_head(reply, body))};

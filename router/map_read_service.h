@@ -1,6 +1,6 @@
-// Answers MapRead from one copy of the map, at once or when it has changed (long poll). Used for the
-// map store itself and for a router's copy. It owns the waiting requests and the encoded map. No
-// I/O; one thread.
+// Answers MapRead from one copy of the map, at once or when it has changed (long poll). Used for
+// the map store itself and for a router's copy. It owns the waiting requests and the encoded map.
+// No I/O; one thread.
 #pragma once
 
 #include <functional>
@@ -30,8 +30,8 @@ class MapReadService {
   void set_map(uint64_t map_version, const std::vector<MapEntry>& entries);
   uint64_t map_version() const { return map_version_; }
 
-  void on_read(const std::vector<Bytes>& envelope, const MessageHeader& header,
-               const MapRead& read, Instant now);
+  void on_read(const std::vector<Bytes>& envelope, const MessageHeader& header, const MapRead& read,
+               Instant now);
   // What can be answered by now.
   std::vector<Answer> take_answers(Instant now);
   // When the next request has waited long enough; Instant::max() when none waits.
@@ -48,7 +48,7 @@ class MapReadService {
 
   const uint64_t cluster_id_;
   uint64_t map_version_ = 0;
-  Bytes changed_body_, unchanged_body_;  // encoded replies
+  Bytes changed_body_, unchanged_body_;     // encoded replies
   std::multimap<Instant, Waiter> waiters_;  // by deadline
   std::vector<Answer> ready_;
   bool changed_ = false;

@@ -1,6 +1,6 @@
-// Serves a FileMapStore: MapRead with long poll, and MapSwap. It owns the store; the caller owns the
-// socket and the clock. A swap syncs the disk before it returns, a few milliseconds; swaps are rare.
-// One thread.
+// Serves a FileMapStore: MapRead with long poll, and MapSwap. It owns the store; the caller owns
+// the socket and the clock. A swap syncs the disk before it returns, a few milliseconds; swaps are
+// rare. One thread.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// The clients that a router heard of lately, and the way to each. A hint and no state that matters: who
-// is forgotten here is told by executors. No I/O; one thread.
+// The clients that a router heard of lately, and the way to each. A hint and no state that matters:
+// who is forgotten here is told by executors. No I/O; one thread.
 #pragma once
 
 #include <unordered_map>

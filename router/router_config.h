@@ -12,11 +12,11 @@ namespace pairfs {
 struct RouterSettings {
   std::string name;
   uint64_t cluster_id = 0;
-  std::string listen;                     // where clients reach it
-  std::string map_dir;                    // of the map that it holds; empty: it holds none
-  std::string map_listen;                 // where it serves that map
+  std::string listen;                      // where clients reach it
+  std::string map_dir;                     // of the map that it holds; empty: it holds none
+  std::string map_listen;                  // where it serves that map
   std::vector<std::string> map_endpoints;  // where the map is; empty: its own
-  std::string ready_file;                 // empty: none
+  std::string ready_file;                  // empty: none
   bool insecure_network = false;
   LogSettings log;
 };

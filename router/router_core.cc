@@ -54,8 +54,7 @@ RouterCore::Decision RouterCore::on_client(const std::vector<Bytes>& envelope, B
       header.cluster_id == cluster_id_ || (asks_router && header.cluster_id == 0);
   if (same_cluster && asks_router) {
     ++(header.op == MapRead::kOp ? counters_.map_reads : counters_.status_requests);
-    decision.kind =
-        header.op == MapRead::kOp ? Decision::Kind::kMapRead : Decision::Kind::kStatus;
+    decision.kind = header.op == MapRead::kOp ? Decision::Kind::kMapRead : Decision::Kind::kStatus;
     return decision;
   }
   if (!same_cluster || !may_come_from_client(header.op)) {

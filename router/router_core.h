@@ -2,12 +2,13 @@
 // It owns the routing table, which nodes are connected, and the counters. It does not own sockets,
 // the clock or the map: router_loop.h does, and carries out the decisions. One thread.
 //
-// A request of a client goes to the executor of its slice's volume, with volume and epoch filled in;
-// it is refused at once (kBusy) when there is nobody to send it to, since a router never queues. So
-// are those that were sent to a node that is lost or is no longer the executor: whether they were
-// executed cannot be told yet, and their retries will. A reply goes back unchanged. Clients that were
-// heard of lately are told when another executor serves a volume, as what they hold under leases of
-// the one before keeps others waiting until they have said that they gave it up.
+// A request of a client goes to the executor of its slice's volume, with volume and epoch filled
+// in; it is refused at once (kBusy) when there is nobody to send it to, since a router never
+// queues. So are those that were sent to a node that is lost or is no longer the executor: whether
+// they were executed cannot be told yet, and their retries will. A reply goes back unchanged.
+// Clients that were heard of lately are told when another executor serves a volume, as what they
+// hold under leases of the one before keeps others waiting until they have said that they gave it
+// up.
 #pragma once
 
 #include <string>
@@ -43,11 +44,11 @@ class RouterCore {
 
   struct Decision {
     enum class Kind {
-      kDrop,       // malformed: `why` says how
-      kForward,    // send `head` to `node`, envelope and bulk as they came
-      kReply,      // send `head` back to where the message came from
-      kMapRead,    // answer with the router's copy of the map
-      kStatus,     // answer with the router's status
+      kDrop,     // malformed: `why` says how
+      kForward,  // send `head` to `node`, envelope and bulk as they came
+      kReply,    // send `head` back to where the message came from
+      kMapRead,  // answer with the router's copy of the map
+      kStatus,   // answer with the router's status
     };
     Kind kind = Kind::kDrop;
     std::string node;

@@ -40,8 +40,8 @@ RouterLoop::RouterLoop(Context& context, RouterSettings settings,
     map_server_ = std::make_unique<MapServer>(std::move(map_store), settings_.cluster_id);
     poller_.add(*map_socket_);
   }
-  map_client_ = make_map_client(context, endpoints_of_map(settings_, map_endpoint()),
-                                settings_.cluster_id);
+  map_client_ =
+      make_map_client(context, endpoints_of_map(settings_, map_endpoint()), settings_.cluster_id);
   map_client_->on_change = [this] { take_map(); };
   map_client_->add_to(poller_);
 }
@@ -115,8 +115,8 @@ void RouterLoop::on_client_message(const Message& message, Instant now) {
     case Act::kForward: {
       const auto link = nodes_.find(decision.node);
       if (link != nodes_.end() &&
-          link->second->socket.send(message.envelope,
-                                    SharedBytes::from(std::move(decision.head)), message.bulk))
+          link->second->socket.send(message.envelope, SharedBytes::from(std::move(decision.head)),
+                                    message.bulk))
         return;
       decision.head = core_.on_forward_refused(decision);
       break;
@@ -174,7 +174,8 @@ bool RouterLoop::drain_map(Instant now) {
 }
 
 void RouterLoop::send_answers(Instant now) {
-  for (const MapReadService::Answer& read : reads_.take_answers(now)) answer(read.envelope, read.head);
+  for (const MapReadService::Answer& read : reads_.take_answers(now))
+    answer(read.envelope, read.head);
   if (map_server_ == nullptr) return;
   // Who is gone asks again.
   for (const MapReadService::Answer& read : map_server_->take_answers(now))
@@ -230,8 +231,8 @@ void RouterLoop::connect_nodes(const std::vector<NodeInfo>& nodes) {
   for (const NodeInfo& node : nodes) {
     if (node.endpoint.empty() || nodes_.count(node.name) != 0) continue;
     try {
-      auto link = std::make_unique<NodeLink>(
-          NodeLink{node, Socket::client(context_, node.endpoint)});
+      auto link =
+          std::make_unique<NodeLink>(NodeLink{node, Socket::client(context_, node.endpoint)});
       poller_.add(link->socket);
       nodes_.emplace(node.name, std::move(link));
     } catch (const std::runtime_error& error) {
@@ -262,29 +263,28 @@ Bytes RouterLoop::status_json(Instant now) const {
     nodes.push_back({{"name", printable(node.name)},
                      {"endpoint", printable(node.endpoint)},
                      {"connected", core_.connected(node.name)}});
-  const nlohmann::json status = {
-      {"name", settings_.name},
-      {"endpoint", endpoint()},
-      {"pid", ::getpid()},
-      {"map_version", reads_.map_version()},
-      {"map_reachable", map_client_->reachable(now)},
-      {"map_endpoint", map_endpoint()},
-      {"map_endpoints", endpoints_of_map(settings_, map_endpoint())},
-      {"insecure_network", settings_.insecure_network},
-      {"nodes", std::move(nodes)},
-      {"counters",
-       {{"requests_forwarded", c.requests_forwarded},
-        {"replies_forwarded", c.replies_forwarded},
-        {"busy_no_executor", c.busy_no_executor},
-        {"busy_not_connected", c.busy_not_connected},
-        {"busy_full", c.busy_full},
-        {"busy_lost", c.busy_lost},
-        {"not_executor_replies", c.not_executor_replies},
-        {"refused_requests", c.refused_requests},
-        {"undeliverable_replies", c.undeliverable_replies},
-        {"map_reads", c.map_reads},
-        {"status_requests", c.status_requests},
-        {"dropped_malformed", c.dropped_malformed}}}};
+  const nlohmann::json status = {{"name", settings_.name},
+                                 {"endpoint", endpoint()},
+                                 {"pid", ::getpid()},
+                                 {"map_version", reads_.map_version()},
+                                 {"map_reachable", map_client_->reachable(now)},
+                                 {"map_endpoint", map_endpoint()},
+                                 {"map_endpoints", endpoints_of_map(settings_, map_endpoint())},
+                                 {"insecure_network", settings_.insecure_network},
+                                 {"nodes", std::move(nodes)},
+                                 {"counters",
+                                  {{"requests_forwarded", c.requests_forwarded},
+                                   {"replies_forwarded", c.replies_forwarded},
+                                   {"busy_no_executor", c.busy_no_executor},
+                                   {"busy_not_connected", c.busy_not_connected},
+                                   {"busy_full", c.busy_full},
+                                   {"busy_lost", c.busy_lost},
+                                   {"not_executor_replies", c.not_executor_replies},
+                                   {"refused_requests", c.refused_requests},
+                                   {"undeliverable_replies", c.undeliverable_replies},
+                                   {"map_reads", c.map_reads},
+                                   {"status_requests", c.status_requests},
+                                   {"dropped_malformed", c.dropped_malformed}}}};
   return status.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

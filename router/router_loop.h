@@ -2,8 +2,9 @@
 // that holds the map, the map's socket. It carries out what RouterCore decides. One thread owns it
 // and calls run(); nothing blocks in it but the wait for messages (and the disk, in a map swap).
 //
-// It can run inside another process, in the thread of its one client: without an address to listen at,
-// with that thread's Poller, and with submit() and step() in place of the clients' socket and run().
+// It can run inside another process, in the thread of its one client: without an address to listen
+// at, with that thread's Poller, and with submit() and step() in place of the clients' socket and
+// run().
 #pragma once
 
 #include <map>
@@ -59,7 +60,8 @@ class RouterLoop {
   bool drain_node(NodeLink& link, Instant now);
   bool drain_map(Instant now);
   void on_client_message(const Message& message, Instant now);
-  void answer(const std::vector<Bytes>& envelope, const SharedBytes& head, const SharedBytes& bulk = {});
+  void answer(const std::vector<Bytes>& envelope, const SharedBytes& head,
+              const SharedBytes& bulk = {});
   void read_links(NodeLink& link);
   void send_answers(Instant now);
   void send_refusals(std::vector<RouterCore::Refusal> refusals);

@@ -29,7 +29,9 @@ struct Credentials {
   uint32_t gid = 0;
   CappedList<uint32_t, 65536> groups;  // supplementary
   template <class A>
-  void serialize(A& ar) { ar(uid, gid, groups); }
+  void serialize(A& ar) {
+    ar(uid, gid, groups);
+  }
 };
 struct Attributes {
   InodeRef inode;
@@ -51,14 +53,16 @@ struct Attributes {
 
 // What the executor decided.
 struct Resolved {
-  Timestamp now;  // the command's time: strictly later than any given out in the volume
+  Timestamp now;   // the command's time: strictly later than any given out in the volume
   InodeRef inode;  // the one that the command makes
   // An errno that rests on what replay does not know (ENOSPC, EDEADLK); 0: none.
   uint32_t refused = 0;
   // Nobody holds open the inode that loses its last name: it is freed at once.
   bool free_inode = false;
   template <class A>
-  void serialize(A& ar) { ar(now, inode, refused, free_inode); }
+  void serialize(A& ar) {
+    ar(now, inode, refused, free_inode);
+  }
 };
 
 }  // namespace pairfs

@@ -15,8 +15,8 @@ struct Write {
   uint64_t offset_bytes = 0;
   bool append = false;
   bool clear_privileges = false;  // drop setuid/setgid bits and security.capability
-  bool sync = false;  // answered only when on stable storage (O_SYNC, O_DSYNC)
-  Credentials credentials;  // only with clear_privileges
+  bool sync = false;              // answered only when on stable storage (O_SYNC, O_DSYNC)
+  Credentials credentials;        // only with clear_privileges
   Resolved resolved;
   template <class A>
   void serialize(A& ar) {
@@ -29,8 +29,15 @@ struct SetAttributes {
   static constexpr Kind kKind = Kind::kMutation;
   using Reply = AttributesReply;
   enum Valid : uint32_t {
-    kMode = 1, kUid = 2, kGid = 4, kSize = 8, kAtime = 16, kMtime = 32, kAtimeNow = 64,
-    kMtimeNow = 128, kClearPrivileges = 256,
+    kMode = 1,
+    kUid = 2,
+    kGid = 4,
+    kSize = 8,
+    kAtime = 16,
+    kMtime = 32,
+    kAtimeNow = 64,
+    kMtimeNow = 128,
+    kClearPrivileges = 256,
     kOpenHandle = 512,  // size by ftruncate(2): access was checked at open
   };
   InodeRef inode;
@@ -60,7 +67,9 @@ struct SetXattr {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(inode, name, value, flags, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(inode, name, value, flags, credentials, resolved);
+  }
 };
 struct RemoveXattr {
   static constexpr uint16_t kOp = 75;
@@ -72,7 +81,9 @@ struct RemoveXattr {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(inode, name, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(inode, name, credentials, resolved);
+  }
 };
 struct Allocate {
   static constexpr uint16_t kOp = 76;
@@ -119,10 +130,12 @@ struct SetLock {
   InodeRef inode;
   LockRange range;
   bool whole_file = false;  // flock(2), a space of its own beside fcntl(2)'s
-  bool wait = false;  // until it is granted or cancelled
+  bool wait = false;        // until it is granted or cancelled
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(inode, range, whole_file, wait, resolved); }
+  void serialize(A& ar) {
+    ar(inode, range, whole_file, wait, resolved);
+  }
 };
 // Ends a SetLock that waits: it is answered EINTR unless it was granted before.
 struct CancelLock {
@@ -134,7 +147,9 @@ struct CancelLock {
   uint32_t slot = 0;  // of the SetLock, in the same session
   uint64_t sequence = 0;
   template <class A>
-  void serialize(A& ar) { ar(inode, slot, sequence); }
+  void serialize(A& ar) {
+    ar(inode, slot, sequence);
+  }
 };
 
 }  // namespace pairfs

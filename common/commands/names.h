@@ -20,7 +20,9 @@ struct MakeNode {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(parent, name, mode, umask, rdev, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(parent, name, mode, umask, rdev, credentials, resolved);
+  }
 };
 // open(2) with O_CREAT: creates and opens. With O_EXCL in flags an existing name is EEXIST; else an
 // existing file is opened, after a check of access.
@@ -37,7 +39,9 @@ struct CreateFile {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(parent, name, mode, umask, flags, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(parent, name, mode, umask, flags, credentials, resolved);
+  }
 };
 struct MakeDirectory {
   static constexpr uint16_t kOp = 66;
@@ -51,7 +55,9 @@ struct MakeDirectory {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(parent, name, mode, umask, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(parent, name, mode, umask, credentials, resolved);
+  }
 };
 struct MakeSymlink {
   static constexpr uint16_t kOp = 67;
@@ -64,7 +70,9 @@ struct MakeSymlink {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(parent, name, target, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(parent, name, target, credentials, resolved);
+  }
 };
 struct MakeLink {
   static constexpr uint16_t kOp = 68;
@@ -77,7 +85,9 @@ struct MakeLink {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(inode, parent, name, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(inode, parent, name, credentials, resolved);
+  }
 };
 struct Unlink {
   static constexpr uint16_t kOp = 69;
@@ -89,7 +99,9 @@ struct Unlink {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(parent, name, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(parent, name, credentials, resolved);
+  }
 };
 struct RemoveDirectory {
   static constexpr uint16_t kOp = 70;
@@ -101,7 +113,9 @@ struct RemoveDirectory {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(parent, name, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(parent, name, credentials, resolved);
+  }
 };
 struct Rename {
   static constexpr uint16_t kOp = 71;
@@ -116,7 +130,9 @@ struct Rename {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(parent, name, new_parent, new_name, flags, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(parent, name, new_parent, new_name, flags, credentials, resolved);
+  }
 };
 
 }  // namespace pairfs

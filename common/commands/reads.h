@@ -14,7 +14,9 @@ struct Lookup {
   Name name;  // "." and ".." are answered too
   Credentials credentials;
   template <class A>
-  void serialize(A& ar) { ar(parent, name, credentials); }
+  void serialize(A& ar) {
+    ar(parent, name, credentials);
+  }
 };
 struct GetAttributes {
   static constexpr uint16_t kOp = 2;
@@ -23,7 +25,9 @@ struct GetAttributes {
   using Reply = AttributesReply;
   InodeRef inode;
   template <class A>
-  void serialize(A& ar) { ar(inode); }
+  void serialize(A& ar) {
+    ar(inode);
+  }
 };
 struct ReadLink {
   static constexpr uint16_t kOp = 3;
@@ -32,7 +36,9 @@ struct ReadLink {
   using Reply = LinkTargetReply;
   InodeRef inode;
   template <class A>
-  void serialize(A& ar) { ar(inode); }
+  void serialize(A& ar) {
+    ar(inode);
+  }
 };
 // Checks the access that `flags` (open(2)'s) asks for and counts one more open handle of the
 // session; also for directories.
@@ -45,7 +51,9 @@ struct Open {
   uint32_t flags = 0;
   Credentials credentials;
   template <class A>
-  void serialize(A& ar) { ar(inode, flags, credentials); }
+  void serialize(A& ar) {
+    ar(inode, flags, credentials);
+  }
 };
 // The data travel in the reply's bulk frame; shorter than asked only at end of file.
 struct Read {
@@ -58,7 +66,9 @@ struct Read {
   uint32_t length_bytes = 0;
   bool update_atime = true;  // relatime, decided by the executor
   template <class A>
-  void serialize(A& ar) { ar(inode, offset_bytes, length_bytes, update_atime); }
+  void serialize(A& ar) {
+    ar(inode, offset_bytes, length_bytes, update_atime);
+  }
 };
 // Entries after `cookie` (0 = from the start), "." and ".." first, as many as fit in max_bytes of
 // struct fuse_dirent(plus) space. A listing neither repeats nor omits an entry that lives all
@@ -74,7 +84,9 @@ struct ReadDirectory {
   bool with_attributes = false;
   bool update_atime = true;
   template <class A>
-  void serialize(A& ar) { ar(inode, cookie, max_bytes, with_attributes, update_atime); }
+  void serialize(A& ar) {
+    ar(inode, cookie, max_bytes, with_attributes, update_atime);
+  }
 };
 struct Access {
   static constexpr uint16_t kOp = 7;
@@ -85,7 +97,9 @@ struct Access {
   uint32_t mask = 0;  // R_OK | W_OK | X_OK, or F_OK
   Credentials credentials;
   template <class A>
-  void serialize(A& ar) { ar(inode, mask, credentials); }
+  void serialize(A& ar) {
+    ar(inode, mask, credentials);
+  }
 };
 struct StatFs {
   static constexpr uint16_t kOp = 8;
@@ -94,7 +108,9 @@ struct StatFs {
   using Reply = StatFsReply;
   Slice slice = 0;  // any slice of the volume
   template <class A>
-  void serialize(A& ar) { ar(slice); }
+  void serialize(A& ar) {
+    ar(slice);
+  }
 };
 struct GetXattr {
   static constexpr uint16_t kOp = 9;
@@ -105,7 +121,9 @@ struct GetXattr {
   XattrName name;
   Credentials credentials;
   template <class A>
-  void serialize(A& ar) { ar(inode, name, credentials); }
+  void serialize(A& ar) {
+    ar(inode, name, credentials);
+  }
 };
 struct ListXattr {
   static constexpr uint16_t kOp = 10;
@@ -115,7 +133,9 @@ struct ListXattr {
   InodeRef inode;
   Credentials credentials;
   template <class A>
-  void serialize(A& ar) { ar(inode, credentials); }
+  void serialize(A& ar) {
+    ar(inode, credentials);
+  }
 };
 struct Seek {
   static constexpr uint16_t kOp = 11;
@@ -126,7 +146,9 @@ struct Seek {
   uint64_t offset_bytes = 0;
   uint32_t whence = 0;  // SEEK_DATA or SEEK_HOLE
   template <class A>
-  void serialize(A& ar) { ar(inode, offset_bytes, whence); }
+  void serialize(A& ar) {
+    ar(inode, offset_bytes, whence);
+  }
 };
 struct TestLock {
   static constexpr uint16_t kOp = 12;
@@ -136,7 +158,9 @@ struct TestLock {
   InodeRef inode;
   LockRange range;
   template <class A>
-  void serialize(A& ar) { ar(inode, range); }
+  void serialize(A& ar) {
+    ar(inode, range);
+  }
 };
 // Drops `count` of the session's open handles. An orphan with none left anywhere is freed.
 struct Close {
@@ -147,7 +171,9 @@ struct Close {
   InodeRef inode;
   uint32_t count = 1;
   template <class A>
-  void serialize(A& ar) { ar(inode, count); }
+  void serialize(A& ar) {
+    ar(inode, count);
+  }
 };
 // Keeps the session alive on the volume.
 struct RenewSession {
@@ -157,7 +183,9 @@ struct RenewSession {
   using Reply = Empty;
   Slice slice = 0;
   template <class A>
-  void serialize(A& ar) { ar(slice); }
+  void serialize(A& ar) {
+    ar(slice);
+  }
 };
 // Tells a new executor which inodes of the volume the session holds open, all at once.
 struct DeclareOpens {
@@ -169,7 +197,9 @@ struct DeclareOpens {
   CappedList<InodeRef, 1 << 20> inodes;  // one item per inode
   CappedList<uint32_t, 1 << 20> counts;  // how many handles each has
   template <class A>
-  void serialize(A& ar) { ar(slice, inodes, counts); }
+  void serialize(A& ar) {
+    ar(slice, inodes, counts);
+  }
 };
 // Answered when both nodes' logs are on stable storage up to all that was executed before it.
 struct Fsync {
@@ -179,7 +209,9 @@ struct Fsync {
   using Reply = Empty;
   InodeRef inode;
   template <class A>
-  void serialize(A& ar) { ar(inode); }
+  void serialize(A& ar) {
+    ar(inode);
+  }
 };
 // Answers recalls (messages.h): what they named is not held any more, here nor in the kernel.
 struct GiveBack {
@@ -190,7 +222,9 @@ struct GiveBack {
   Slice slice = 0;
   CappedList<uint64_t, 1 << 16> numbers;  // of the recalls
   template <class A>
-  void serialize(A& ar) { ar(slice, numbers); }
+  void serialize(A& ar) {
+    ar(slice, numbers);
+  }
 };
 
 }  // namespace pairfs

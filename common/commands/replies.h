@@ -13,7 +13,9 @@ struct Empty {
 struct AttributesReply {
   Attributes attributes;
   template <class A>
-  void serialize(A& ar) { ar(attributes); }
+  void serialize(A& ar) {
+    ar(attributes);
+  }
 };
 // An entry's inode. When `remote` is set it lives on another volume and only id, generation and the
 // type bits of mode are valid: the asker gets the attributes there.
@@ -21,23 +23,31 @@ struct EntryReply {
   Attributes attributes;
   bool remote = false;
   template <class A>
-  void serialize(A& ar) { ar(attributes, remote); }
+  void serialize(A& ar) {
+    ar(attributes, remote);
+  }
 };
 struct CountReply {
-  uint64_t count = 0;  // bytes written or copied, or the offset found
+  uint64_t count = 0;     // bytes written or copied, or the offset found
   Attributes attributes;  // after the command, where it changed them
   template <class A>
-  void serialize(A& ar) { ar(count, attributes); }
+  void serialize(A& ar) {
+    ar(count, attributes);
+  }
 };
 struct LinkTargetReply {
   LinkTarget target;
   template <class A>
-  void serialize(A& ar) { ar(target); }
+  void serialize(A& ar) {
+    ar(target);
+  }
 };
 struct XattrReply {
   XattrValue value;  // for ListXattr: names, each ended by NUL
   template <class A>
-  void serialize(A& ar) { ar(value); }
+  void serialize(A& ar) {
+    ar(value);
+  }
 };
 struct DirectoryEntry {
   Name name;
@@ -47,13 +57,17 @@ struct DirectoryEntry {
   bool has_attributes = false;
   Attributes attributes;  // only when has_attributes
   template <class A>
-  void serialize(A& ar) { ar(name, cookie, inode, type, has_attributes, attributes); }
+  void serialize(A& ar) {
+    ar(name, cookie, inode, type, has_attributes, attributes);
+  }
 };
 struct DirectoryReply {
   CappedList<DirectoryEntry, 65536> entries;
   bool end = false;  // nothing follows the last entry
   template <class A>
-  void serialize(A& ar) { ar(entries, end); }
+  void serialize(A& ar) {
+    ar(entries, end);
+  }
 };
 struct StatFsReply {
   uint64_t capacity_bytes = 0;
@@ -63,26 +77,34 @@ struct StatFsReply {
   uint64_t inodes_free = 0;
   VolumeSpace space;  // to be summed up with other volumes'
   template <class A>
-  void serialize(A& ar) { ar(capacity_bytes, free_bytes, available_bytes, inodes, inodes_free, space); }
+  void serialize(A& ar) {
+    ar(capacity_bytes, free_bytes, available_bytes, inodes, inodes_free, space);
+  }
 };
 struct LockRange {
-  uint8_t type = 0;  // F_RDLCK, F_WRLCK or F_UNLCK
-  uint64_t start = 0;  // first byte
+  uint8_t type = 0;      // F_RDLCK, F_WRLCK or F_UNLCK
+  uint64_t start = 0;    // first byte
   uint64_t end = ~0ULL;  // last byte, inclusive; ~0 = to the end
-  uint64_t owner = 0;  // the kernel's lock owner, unique within the session
+  uint64_t owner = 0;    // the kernel's lock owner, unique within the session
   uint32_t pid = 0;
   template <class A>
-  void serialize(A& ar) { ar(type, start, end, owner, pid); }
+  void serialize(A& ar) {
+    ar(type, start, end, owner, pid);
+  }
 };
 struct LockReply {
   LockRange conflict;  // type F_UNLCK: none
   template <class A>
-  void serialize(A& ar) { ar(conflict); }
+  void serialize(A& ar) {
+    ar(conflict);
+  }
 };
 struct OpenInodesReply {
   CappedList<InodeRef, 1 << 20> unknown;  // declared, but gone
   template <class A>
-  void serialize(A& ar) { ar(unknown); }
+  void serialize(A& ar) {
+    ar(unknown);
+  }
 };
 
 }  // namespace pairfs

@@ -15,7 +15,9 @@ struct OpenSession {
   CappedBytes<4096> mount;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(slice, host, mount, resolved); }
+  void serialize(A& ar) {
+    ar(slice, host, mount, resolved);
+  }
 };
 // Ends the session on the volume: its locks go, its orphans are freed.
 struct CloseSession {
@@ -25,7 +27,9 @@ struct CloseSession {
   using Reply = Empty;
   Slice slice = 0;
   template <class A>
-  void serialize(A& ar) { ar(slice); }
+  void serialize(A& ar) {
+    ar(slice);
+  }
 };
 
 }  // namespace pairfs

@@ -14,28 +14,30 @@ struct TransactionId {
   uint64_t attempt = 0;
   friend auto operator<=>(const TransactionId&, const TransactionId&) = default;
   template <class A>
-  void serialize(A& ar) { ar(request, coordinator, epoch, attempt); }
+  void serialize(A& ar) {
+    ar(request, coordinator, epoch, attempt);
+  }
 };
 // What one volume is to do when the transaction commits; what it checks before.
 struct TransactionPart {
   enum What : uint8_t {
-    kTakeName = 1,    // `name` of the directory `inode` goes
-    kGiveName = 2,    // `name` of the directory `inode` stands for `other` from now on
+    kTakeName = 1,     // `name` of the directory `inode` goes
+    kGiveName = 2,     // `name` of the directory `inode` stands for `other` from now on
     kRemoveInode = 3,  // `inode` loses a name
-    kAddLink = 4,     // `inode` gains a name
-    kMoveInode = 5,   // `inode` is renamed; a directory gets the parent `other` (id 0: keeps its)
-    kMakeInode = 6,   // a directory is made, as `attributes` and ACLs say, with the parent `other`
-    kWalkUp = 7,      // no directory moves here for now; is `other` among the ancestors of `inode`?
-    kHoldName = 8,    // `name` of the directory `inode` stays as it is until the decision
-    kSwapName = 9,    // `name`, which is there, stands for `other` from now on
+    kAddLink = 4,      // `inode` gains a name
+    kMoveInode = 5,    // `inode` is renamed; a directory gets the parent `other` (id 0: keeps its)
+    kMakeInode = 6,    // a directory is made, as `attributes` and ACLs say, with the parent `other`
+    kWalkUp = 7,    // no directory moves here for now; is `other` among the ancestors of `inode`?
+    kHoldName = 8,  // `name` of the directory `inode` stays as it is until the decision
+    kSwapName = 9,  // `name`, which is there, stands for `other` from now on
   };
   enum Flag : uint32_t {
-    kOwnerOnly = 1,     // sticky: the inode must be the caller's
-    kNoReplace = 2,     // EEXIST when the name is there
+    kOwnerOnly = 1,      // sticky: the inode must be the caller's
+    kNoReplace = 2,      // EEXIST when the name is there
     kWantDirectory = 4,  // rmdir: ENOTDIR
-    kWantFile = 8,      // unlink: EISDIR
-    kRename = 16,       // the name may be replaced, by an inode of `type`
-    kNewName = 32,      // link, mkdir: EEXIST before EACCES
+    kWantFile = 8,       // unlink: EISDIR
+    kRename = 16,        // the name may be replaced, by an inode of `type`
+    kNewName = 32,       // link, mkdir: EEXIST before EACCES
   };
   uint8_t what = 0;
   uint32_t flags = 0;
@@ -53,14 +55,16 @@ struct TransactionPart {
   }
 };
 struct PrepareReply {
-  InodeRef inode;      // what the name stands for (none: id 0), or was made
-  uint32_t type = 0;   // its S_IFMT bits
+  InodeRef inode;           // what the name stands for (none: id 0), or was made
+  uint32_t type = 0;        // its S_IFMT bits
   bool owner_only = false;  // only its owner may do this: the directory is sticky
-  bool same = false;   // the name stands for that very inode already
-  InodeRef next;       // kWalkUp: the ancestor that another volume has (none: the root was reached)
-  VolumeId volume;     // who promised
+  bool same = false;        // the name stands for that very inode already
+  InodeRef next;    // kWalkUp: the ancestor that another volume has (none: the root was reached)
+  VolumeId volume;  // who promised
   template <class A>
-  void serialize(A& ar) { ar(inode, type, owner_only, same, next, volume); }
+  void serialize(A& ar) {
+    ar(inode, type, owner_only, same, next, volume);
+  }
 };
 // Checks one part and promises to carry it out. An errno is a no and leaves nothing behind; kBusy:
 // another transaction holds what it needs.
@@ -76,7 +80,9 @@ struct Prepare {
   Credentials credentials;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(id, slice, stage, part, credentials, resolved); }
+  void serialize(A& ar) {
+    ar(id, slice, stage, part, credentials, resolved);
+  }
 };
 // Ends the attempt on a participant: all its parts there are carried out, or forgotten.
 struct Decide {
@@ -89,7 +95,9 @@ struct Decide {
   bool commit = false;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(id, volume, commit, resolved); }
+  void serialize(A& ar) {
+    ar(id, volume, commit, resolved);
+  }
 };
 // The decision, on the coordinator's volume: its own parts and the client's answer with it.
 // ECANCELED: a participant asked before and was told that there is none. EALREADY: the client has
@@ -108,7 +116,9 @@ struct Conclude {
   CappedList<VolumeId, 64> participants;  // other volumes, to be told
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(id, volume, slice, commit, error, reply, participants, resolved); }
+  void serialize(A& ar) {
+    ar(id, volume, slice, commit, error, reply, participants, resolved);
+  }
 };
 // Every participant has carried it out.
 struct ForgetTransaction {
@@ -119,14 +129,18 @@ struct ForgetTransaction {
   TransactionId id;
   VolumeId volume;
   template <class A>
-  void serialize(A& ar) { ar(id, volume); }
+  void serialize(A& ar) {
+    ar(id, volume);
+  }
 };
 // A participant asks the coordinator's volume what became of an attempt. What is not decided yet is
 // aborted by this.
 struct ResolveReply {
   bool commit = false;
   template <class A>
-  void serialize(A& ar) { ar(commit); }
+  void serialize(A& ar) {
+    ar(commit);
+  }
 };
 struct ResolveTransaction {
   static constexpr uint16_t kOp = 144;
@@ -136,7 +150,9 @@ struct ResolveTransaction {
   TransactionId id;
   VolumeId volume;
   template <class A>
-  void serialize(A& ar) { ar(id, volume); }
+  void serialize(A& ar) {
+    ar(id, volume);
+  }
 };
 
 }  // namespace pairfs

@@ -13,7 +13,9 @@ struct FreeInode {
   using Reply = Empty;
   InodeRef inode;
   template <class A>
-  void serialize(A& ar) { ar(inode); }
+  void serialize(A& ar) {
+    ar(inode);
+  }
 };
 struct UpdateAtime {
   static constexpr uint16_t kOp = 129;
@@ -23,7 +25,9 @@ struct UpdateAtime {
   InodeRef inode;
   Timestamp atime;
   template <class A>
-  void serialize(A& ar) { ar(inode, atime); }
+  void serialize(A& ar) {
+    ar(inode, atime);
+  }
 };
 struct ExpireSession {
   static constexpr uint16_t kOp = 130;
@@ -33,7 +37,9 @@ struct ExpireSession {
   SessionId session = 0;
   Resolved resolved;
   template <class A>
-  void serialize(A& ar) { ar(session, resolved); }
+  void serialize(A& ar) {
+    ar(session, resolved);
+  }
 };
 // The first record of an epoch (P6): who executes from here on.
 struct BeginEpoch {
@@ -48,7 +54,9 @@ struct BeginEpoch {
   Timestamp now;
   CappedList<Slice, kSliceCount> slices;
   template <class A>
-  void serialize(A& ar) { ar(executor, incarnation, solo, now, slices); }
+  void serialize(A& ar) {
+    ar(executor, incarnation, solo, now, slices);
+  }
 };
 // A consistency point: the volume's durable state holds every command up to `sequence`. Confirmed
 // once the partner holds this record. `store_token` is the store's own description of it (manifest
@@ -62,7 +70,9 @@ struct ConsistencyPoint {
   uint32_t chain_crc = 0;
   CappedBytes<(1 << 18) + 65536> store_token;
   template <class A>
-  void serialize(A& ar) { ar(sequence, chain_crc, store_token); }
+  void serialize(A& ar) {
+    ar(sequence, chain_crc, store_token);
+  }
 };
 
 // A storage element of the volume failed, came back, was replaced, or a rebuild has come further:
@@ -75,7 +85,9 @@ struct ElementsChanged {
   using Reply = Empty;
   CappedBytes<1 << 18> record;
   template <class A>
-  void serialize(A& ar) { ar(record); }
+  void serialize(A& ar) {
+    ar(record);
+  }
 };
 
 }  // namespace pairfs

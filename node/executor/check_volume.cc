@@ -6,8 +6,8 @@
 #include <set>
 
 #include "common/acl.h"
-#include "node/executor/inodes.h"
 #include "common/row_codec.h"
+#include "node/executor/inodes.h"
 #include "node/executor/schema.h"
 #include "node/executor/slice_table.h"
 
@@ -128,8 +128,7 @@ class Checker {
   void check_data(const Inode& inode) {
     const uint64_t allocated = store_.allocated_bytes(inode.id, 0, kFileMaxBytes);
     if (allocated != inode.allocated_bytes)
-      problem("inode {:x}: {} bytes allocated, not {}", inode.id, allocated,
-              inode.allocated_bytes);
+      problem("inode {:x}: {} bytes allocated, not {}", inode.id, allocated, inode.allocated_bytes);
     if (inode.has(Inode::kDense) && allocated != round_up_to_block(inode.size_bytes))
       problem("inode {:x}: said dense, {} bytes allocated of {}", inode.id, allocated,
               inode.size_bytes);

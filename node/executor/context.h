@@ -51,8 +51,8 @@ struct VolumeState {
     uint8_t flags = 0;  // Inode::Flag
   };
   std::vector<Seen> seen;
-  // Changed by commands that an earlier executor may not have answered yet, as leases that it granted
-  // stood in the way. Of interest as long as such leases may exist.
+  // Changed by commands that an earlier executor may not have answered yet, as leases that it
+  // granted stood in the way. Of interest as long as such leases may exist.
   std::unordered_set<uint64_t> changed_before;
   // As of `space_checked`, so that not every command asks the store.
   uint64_t available_bytes = ~0ULL;
@@ -75,8 +75,8 @@ struct Context {
   Instant now;
   Executed& out;
   const TransactionId* transaction = nullptr;  // whose intents do not stand in the way
-  bool deciding = false;  // carries out intents: no lock stands in the way
-  bool unlogged = false;  // success, but nothing changed
+  bool deciding = false;                       // carries out intents: no lock stands in the way
+  bool unlogged = false;                       // success, but nothing changed
 
   bool owns(Slice slice) const { return state.slices.owns(slice); }
   bool owns(const InodeRef& inode) const { return owns(inode.slice()); }
@@ -86,8 +86,9 @@ struct Context {
     if (!replaying && !deciding && state.intents.is_locked(key, transaction)) return Errno{kHeld};
     return success();
   }
-  // kHeld when the inode's slice stands still to be given away: what would change there now could miss
-  // the copy. Commands name one slice that is looked at before; this is for the others they touch.
+  // kHeld when the inode's slice stands still to be given away: what would change there now could
+  // miss the copy. Commands name one slice that is looked at before; this is for the others they
+  // touch.
   Status check_not_still(Slice slice) const {
     if (!replaying && !deciding && state.slices.is_frozen(slice)) return Errno{kHeld};
     return success();

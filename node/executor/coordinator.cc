@@ -12,11 +12,11 @@ namespace pairfs {
 namespace {
 using std::chrono::milliseconds;
 constexpr Duration kResendAfter = milliseconds(300);
-constexpr Duration kAttemptMax = std::chrono::seconds(5);   // of preparing
-constexpr Duration kAnswerAfter = milliseconds(500);        // of telling participants
-constexpr Duration kAskAfter = std::chrono::seconds(1);     // what is held here undecided
+constexpr Duration kAttemptMax = std::chrono::seconds(5);  // of preparing
+constexpr Duration kAnswerAfter = milliseconds(500);       // of telling participants
+constexpr Duration kAskAfter = std::chrono::seconds(1);    // what is held here undecided
 constexpr Duration kPauseMax = milliseconds(40);
-constexpr Duration kNotReadyPause = milliseconds(50);       // the volume has no executor just now
+constexpr Duration kNotReadyPause = milliseconds(50);  // the volume has no executor just now
 }  // namespace
 
 TransactionCoordinator::TransactionCoordinator(Config config)
@@ -43,11 +43,12 @@ Duration TransactionCoordinator::random_pause() {
 
 template <class C>
 void TransactionCoordinator::send(const TransactionId& id, const C& command, Instant now) {
-  Outgoing out{next_tag_++, {.op = C::kOp,
-                             .request = {0, kUnslotted, 0},
-                             .slice = slice_of(command),
-                             .body = SharedBytes::from(encode(command)),
-                             .volume = volume_of(command)}};
+  Outgoing out{next_tag_++,
+               {.op = C::kOp,
+                .request = {0, kUnslotted, 0},
+                .slice = slice_of(command),
+                .body = SharedBytes::from(encode(command)),
+                .volume = volume_of(command)}};
   pending_[out.tag] = {id, out.input, now + kResendAfter};
   effects_.send.push_back(std::move(out));
 }
@@ -145,8 +146,8 @@ void TransactionCoordinator::give_up_attempt(Transaction& transaction, Instant n
 
 // ---- the decision ----
 
-void TransactionCoordinator::conclude(Transaction& transaction, bool commit, int error,
-                                      Bytes reply, Instant now) {
+void TransactionCoordinator::conclude(Transaction& transaction, bool commit, int error, Bytes reply,
+                                      Instant now) {
   drop_pending(transaction.id);
   transaction.phase = Phase::kConcluding;
   transaction.commit = commit;
@@ -162,7 +163,8 @@ void TransactionCoordinator::conclude(Transaction& transaction, bool commit, int
                 .participants = transaction.participants},
        now);
   if (PAIRFS_MUTANT(decide_before_concluded) && commit)
-    for (const VolumeId volume : transaction.participants) send_once(transaction.id, volume, true, now);
+    for (const VolumeId volume : transaction.participants)
+      send_once(transaction.id, volume, true, now);
 }
 
 void TransactionCoordinator::on_concluded(Transaction& transaction, const CommandAnswered& event,
@@ -227,9 +229,12 @@ void TransactionCoordinator::on(const CommandAnswered& event, Instant now) {
   const auto transaction = transactions_.find(pending.id.request);
   if (transaction == transactions_.end() || transaction->second.id != pending.id) return;
   switch (op) {
-    case Prepare::kOp: return on_prepared(transaction->second, event, now);
-    case Conclude::kOp: return on_concluded(transaction->second, event, now);
-    case Decide::kOp: return on_decided(transaction->second, pending.input.volume, now);
+    case Prepare::kOp:
+      return on_prepared(transaction->second, event, now);
+    case Conclude::kOp:
+      return on_concluded(transaction->second, event, now);
+    case Decide::kOp:
+      return on_decided(transaction->second, pending.input.volume, now);
     default:
       PAIRFS_REACHED(transaction_forgotten);
       transactions_.erase(transaction);
@@ -326,8 +331,7 @@ void TransactionCoordinator::on_timers(Instant now) {
 
 Instant TransactionCoordinator::next_wake() const {
   Instant wake = Instant::max();
-  for (const auto& [request, transaction] : transactions_)
-    wake = std::min(wake, transaction.limit);
+  for (const auto& [request, transaction] : transactions_) wake = std::min(wake, transaction.limit);
   for (const auto& [tag, pending] : pending_) wake = std::min(wake, pending.resend_at);
   return wake;
 }

@@ -7,9 +7,10 @@
 // * Executed::cross_volume: keep the request as one that waits (as for a lock), and step
 //   BeginTransaction with the input and Executed::reply.
 // * Effects::send: pass the command to whoever executes input.volume (0.0: the volume that has
-//   input.slice now), also when that is this volume itself; at least once, in any order. Its execution is like a client's: logged, and
-//   answered when both nodes hold it, after a sync when Executed::needs_sync. Step CommandAnswered
-//   with the tag. Give up silently when nobody can be reached: it is sent again.
+//   input.slice now), also when that is this volume itself; at least once, in any order. Its
+//   execution is like a client's: logged, and answered when both nodes hold it, after a sync when
+//   Executed::needs_sync. Step CommandAnswered with the tag. Give up silently when nobody can be
+//   reached: it is sent again.
 // * Effects::answer: execute the input again, as for a lock that can be granted, and answer the
 //   request with what comes out: mostly the answer that its slot has now. After an attempt that met
 //   another's lock it may be cross_volume once more.
@@ -18,11 +19,11 @@
 //
 // The order of things (design: one namespace over many pairs): each part is prepared in turn, so
 // that a later one knows what an earlier one found; a part that meets another transaction's lock
-// ends the attempt, and the client's command is executed anew after a random pause. Conclude on this volume is the commit
-// point. Then all participants are told, again and again until each has confirmed; then the client is
-// answered (at the latest half a second after the commit) and the decision forgotten. What a crash
-// leaves is picked up by the next executor's coordinator: decisions from rows, undecided attempts by
-// the participants' questions.
+// ends the attempt, and the client's command is executed anew after a random pause. Conclude on
+// this volume is the commit point. Then all participants are told, again and again until each has
+// confirmed; then the client is answered (at the latest half a second after the commit) and the
+// decision forgotten. What a crash leaves is picked up by the next executor's coordinator:
+// decisions from rows, undecided attempts by the participants' questions.
 #pragma once
 
 #include <map>
@@ -77,8 +78,8 @@ class TransactionCoordinator {
   Effects step(const CoordinatorEvent& event, Instant now);
   // The cluster has changed: where parts go from now on.
   void set_map(ClusterMap map) { map_ = std::move(map); }
-  // True while the attempt may still be committed here. The shell answers a ResolveTransaction for it
-  // with kBusy, since executing the question would abort it.
+  // True while the attempt may still be committed here. The shell answers a ResolveTransaction for
+  // it with kBusy, since executing the question would abort it.
   bool is_active(const TransactionId& id) const;
   bool idle() const { return transactions_.empty() && pending_.empty(); }
 

@@ -4,12 +4,12 @@
 #include "common/codec.h"
 #include "common/command_slice.h"
 #include "common/crc32c.h"
+#include "common/row_codec.h"
 #include "common/test_switch.h"
 #include "node/executor/inodes.h"
 #include "node/executor/lease_grants.h"
 #include "node/executor/operations/declared.h"
 #include "node/executor/operations/operations.h"
-#include "common/row_codec.h"
 #include "node/executor/slice_giver.h"
 
 namespace pairfs {
@@ -17,7 +17,9 @@ namespace pairfs {
 namespace {
 
 template <class C>
-concept Resolves = requires(C command) { command.resolved; };
+concept Resolves = requires(C command) {
+  command.resolved;
+};
 // Reads that touch the session's state, so it must exist.
 template <class C>
 inline constexpr bool kNeedsSession =
@@ -129,7 +131,8 @@ class VolumeExecutor final : public Executor {
       if (request.session != 0) return ReplyStatus::kBadRequest;
       const VolumeId volume = volume_of(command);
       if (volume != VolumeId{} && volume != config_.volume) return ReplyStatus::kNotExecutor;
-      if (requires { command.slice; } || requires { command.inode; }) {
+      if (
+          requires { command.slice; } || requires { command.inode; }) {
         // A decision may still end what has begun in a slice that is about to go, and looks itself
         // whether the slice is gone.
         constexpr bool kEnds = requires { command.participants; };
@@ -303,7 +306,9 @@ void VolumeExecutor::load() {
     state_.high_water = row->high_water;
   }
   state_.slices.load(store_);
-  const auto here = [&](uint64_t inode_id) { return state_.slices.owns(InodeRef{inode_id}.slice()); };
+  const auto here = [&](uint64_t inode_id) {
+    return state_.slices.owns(InodeRef{inode_id}.slice());
+  };
   state_.locks.keep_only(here);
   state_.handles.keep_only(here);
   state_.cluster = config_.map;

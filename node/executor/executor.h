@@ -32,8 +32,8 @@ struct CommandInput {
 // What became of it.
 struct Executed {
   ReplyStatus status = ReplyStatus::kOutcome;
-  int error = 0;       // errno; 0 = ok
-  Bytes reply;         // encoded Reply when ok
+  int error = 0;  // errno; 0 = ok
+  Bytes reply;    // encoded Reply when ok
   // Mutations: the volume changed (at least its reply table), so the command must be logged under
   // the sequence given to execute(), with this body and the input's bulk.
   bool logged = false;
@@ -60,7 +60,7 @@ struct Executed {
 struct ExecutorConfig {
   VolumeId volume;
   Epoch epoch = 0;  // generation of inodes made from now on
-  ClusterMap map;  // as it is at the start; set_cluster() tells changes
+  ClusterMap map;   // as it is at the start; set_cluster() tells changes
   ClusterPolicy policy;
   Duration session_timeout = std::chrono::seconds(60);
   Duration lease_term = kLeaseTerm;
@@ -69,8 +69,8 @@ struct ExecutorConfig {
   bool transactions = false;
 };
 
-// How full a volume is, 0 to 1, or more when it does not answer: what the placement of new directories
-// goes by.
+// How full a volume is, 0 to 1, or more when it does not answer: what the placement of new
+// directories goes by.
 struct VolumeUse {
   VolumeId volume;
   double used_fraction = 0;
@@ -86,8 +86,8 @@ struct OpenTransactions {
   std::vector<Decided> decided;
 };
 
-// What moving slices away needs done. A Send goes like a transaction's (coordinator.h): at least once,
-// answered under its tag. A Fetch is run, on a worker unless it is in memory.
+// What moving slices away needs done. A Send goes like a transaction's (coordinator.h): at least
+// once, answered under its tag. A Fetch is run, on a worker unless it is in memory.
 struct SliceEffects {
   struct Send {
     uint64_t tag = 0;

@@ -89,7 +89,8 @@ void punch_range(Context& context, Inode& inode, uint64_t offset_bytes, uint64_t
   const uint64_t end = round_down_to_block(end_byte);
   if (first < end) {
     inode.allocated_bytes -= allocated_in(context, inode, first, end);
-    inode.set(Inode::kDense, inode.has(Inode::kDense) && first >= round_up_to_block(inode.size_bytes));
+    inode.set(Inode::kDense,
+              inode.has(Inode::kDense) && first >= round_up_to_block(inode.size_bytes));
   }
   context.tx.change_data({.what = What::kPunch,
                           .inode_id = inode.id,
@@ -111,8 +112,8 @@ void truncate_to(Context& context, Inode& inode, uint64_t size_bytes) {
   } else if (size_bytes == 0) {
     inode.allocated_bytes = 0;
   } else if (inode.allocated_bytes != 0) {
-    inode.allocated_bytes -= context.tx.store().allocated_bytes(
-        inode.id, kept_end, kFileMaxBytes - kept_end);
+    inode.allocated_bytes -=
+        context.tx.store().allocated_bytes(inode.id, kept_end, kFileMaxBytes - kept_end);
   }
   inode.size_bytes = size_bytes;
   if (size_bytes == 0) inode.set(Inode::kDense, true);

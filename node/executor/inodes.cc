@@ -85,8 +85,7 @@ void store_unlinked(Context& context, Inode& inode, Resolved& resolved, bool rep
     return;
   }
   const bool grace = replaced && inode.is_regular();
-  if (!context.replaying)
-    resolved.free_inode = !grace && context.state.handles.may_free(inode.id);
+  if (!context.replaying) resolved.free_inode = !grace && context.state.handles.may_free(inode.id);
   if (resolved.free_inode) {
     erase_inode(context, inode);
   } else {

@@ -78,8 +78,11 @@ void IntentTable::rebuild_locks() {
       case TransactionPart::kMakeInode:
         locks_.emplace(inode_key(intent.reply.inode.id), id);
         break;
-      case TransactionPart::kWalkUp: frozen_by_ = id; break;
-      default: locks_.emplace(inode_key(part.inode.id), id);
+      case TransactionPart::kWalkUp:
+        frozen_by_ = id;
+        break;
+      default:
+        locks_.emplace(inode_key(part.inode.id), id);
     }
   }
 }

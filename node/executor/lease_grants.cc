@@ -16,8 +16,10 @@ uint64_t covered_inode(BytesView key) {
     case Family::kInode:
     case Family::kEntry:
     case Family::kXattr:
-    case Family::kSymlink: return read_big_endian<uint64_t>(key, 1);
-    default: return 0;
+    case Family::kSymlink:
+      return read_big_endian<uint64_t>(key, 1);
+    default:
+      return 0;
   }
 }
 
@@ -72,9 +74,12 @@ bool note_changed(Context& context, const NamedInodes& named) {
     want_back(context, inode_id, by);
     if (std::find(named.begin(), named.end(), inode_id) != named.end()) return;
     if (out.changed[0] == inode_id || out.changed[1] == inode_id) return;
-    if (out.changed[0] == 0) out.changed[0] = inode_id;
-    else if (out.changed[1] == 0) out.changed[1] = inode_id;
-    else told_all = false;
+    if (out.changed[0] == 0)
+      out.changed[0] = inode_id;
+    else if (out.changed[1] == 0)
+      out.changed[1] = inode_id;
+    else
+      told_all = false;
   };
   for (const Changes::Row& row : context.tx.changes().rows) {
     const uint64_t inode_id = covered_inode(row.key);

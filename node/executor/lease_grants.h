@@ -10,7 +10,8 @@
 
 namespace pairfs {
 
-// The inodes that a client knows to be changed by its command, as command or reply name them; 0: none.
+// The inodes that a client knows to be changed by its command, as command or reply name them; 0:
+// none.
 using NamedInodes = std::array<uint64_t, 3>;
 
 template <class C>
@@ -26,17 +27,18 @@ NamedInodes named_inodes(const C& command, const Result<typename C::Reply>& resu
 
 // The answer waits for recalls of what the command saw.
 void note_seen(Context& context);
-// The transaction's rows are about to be applied: others' leases on their inodes are wanted back, and
-// the answer waits for them. Writes the changed inodes that are not `named` into Executed::changed;
-// false: there are too many of them.
+// The transaction's rows are about to be applied: others' leases on their inodes are wanted back,
+// and the answer waits for them. Writes the changed inodes that are not `named` into
+// Executed::changed; false: there are too many of them.
 bool note_changed(Context& context, const NamedInodes& named);
-// A promise is kept even after its client has its answer, so what it will change is wanted back now.
+// A promise is kept even after its client has its answer, so what it will change is wanted back
+// now.
 void note_promised(Context& context, const Prepare& command, const Result<PrepareReply>& vote);
 // The answer waits until the sessions said that they hold nothing of earlier executors.
 void wait_for_earlier_leases(VolumeState& state, SessionId asker, Executed& out);
 
-// Grants `bit` on the inode to the session that asks, and tells with `acl_bit` of an ACL that it may
-// have.
+// Grants `bit` on the inode to the session that asks, and tells with `acl_bit` of an ACL that it
+// may have.
 void grant_lease(Context& context, const InodeRef& inode, uint32_t bit, uint32_t acl_bit);
 // Grants on all entries with attributes, or on none.
 void grant_listing(Context& context, const DirectoryReply& reply);
@@ -57,9 +59,9 @@ void grant_leases(Context& context, const C& command, const Result<typename C::R
   } else if constexpr (requires { command.parent; }) {
     grant_lease(context, command.parent, kGrantFirst, kGrantFirstAcl);
   } else if constexpr (std::is_same_v<C, GetAttributes> || std::is_same_v<C, Open> ||
-                       std::is_same_v<C, ReadLink> || std::is_same_v<C, GetXattr> || std::is_same_v<C, ListXattr> ||
-                       std::is_same_v<C, ReadDirectory> || std::is_same_v<C, Write> ||
-                       std::is_same_v<C, SetAttributes>) {
+                       std::is_same_v<C, ReadLink> || std::is_same_v<C, GetXattr> ||
+                       std::is_same_v<C, ListXattr> || std::is_same_v<C, ReadDirectory> ||
+                       std::is_same_v<C, Write> || std::is_same_v<C, SetAttributes>) {
     grant_lease(context, command.inode, kGrantFirst, kGrantFirstAcl);
   }
   if constexpr (std::is_same_v<typename C::Reply, EntryReply>)

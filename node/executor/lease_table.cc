@@ -208,8 +208,10 @@ std::vector<LeaseTable::Recall> LeaseTable::take_recalls(Instant now) {
     SessionLeases& leases = sessions_.at(open.session);
     const Instant until = open.inode_id == 0 ? leases.unknown_until : leases.until;
     if (now >= until) {
-      if (open.inode_id == 0) over_unknown.push_back(number);
-      else over.push_back(open.session);
+      if (open.inode_id == 0)
+        over_unknown.push_back(number);
+      else
+        over.push_back(open.session);
       continue;
     }
     next_look_ = std::min(next_look_, until);

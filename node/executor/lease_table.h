@@ -8,9 +8,9 @@
 //
 // All leases of a session run out together, a term after the last command of it that was answered
 // with Renewal::lease_ms: the session counts from its send, this table from the execution, with a
-// margin for the clocks' rates. What earlier executors of the volume granted is not known here: until
-// a session says that it holds nothing of it (a recall of inode 0), or its term is over, it may hold
-// anything.
+// margin for the clocks' rates. What earlier executors of the volume granted is not known here:
+// until a session says that it holds nothing of it (a recall of inode 0), or its term is over, it
+// may hold anything.
 //
 // In memory only, no clock, no I/O; the volume's loop.
 #pragma once
@@ -26,17 +26,15 @@ namespace pairfs {
 
 inline constexpr Duration kLeaseTerm = std::chrono::seconds(10);
 // More than two clocks can drift apart within a term.
-constexpr Duration lease_margin(Duration term) {
-  return term / 50 + std::chrono::milliseconds(10);
-}
+constexpr Duration lease_margin(Duration term) { return term / 50 + std::chrono::milliseconds(10); }
 
 class LeaseTable {
  public:
   // Of a recall; never used twice in a volume, whatever the epoch.
   using Number = uint64_t;
   static constexpr size_t kPerSessionMax = 1 << 17;  // inodes; beyond: the oldest are wanted back
-  // An inode whose lease was just wanted back is not granted for this long: who passes it to and fro
-  // is better off asking.
+  // An inode whose lease was just wanted back is not granted for this long: who passes it to and
+  // fro is better off asking.
   static constexpr Duration kContended = std::chrono::milliseconds(200);
   static constexpr Duration kRecallAgain = std::chrono::milliseconds(200);
   // A session that does not answer a recall for so long is not renewed any more, alive or not.
@@ -108,12 +106,12 @@ class LeaseTable {
     Instant send_at{};
   };
   struct SessionLeases {
-    Instant until{};             // of what this executor granted
-    Instant unknown_until{};     // of what earlier ones may have
-    Number unknown_recall = 0;   // 0: it holds nothing of theirs
+    Instant until{};            // of what this executor granted
+    Instant unknown_until{};    // of what earlier ones may have
+    Number unknown_recall = 0;  // 0: it holds nothing of theirs
     Instant oldest_recall = Instant::max();
     std::unordered_set<uint64_t> inodes;
-    size_t recalled = 0;  // of these
+    size_t recalled = 0;         // of these
     std::deque<uint64_t> order;  // in which they were granted; some are gone
   };
 

@@ -81,16 +81,14 @@ void LockTable::keep_only(const std::function<bool(uint64_t inode_id)>& here) {
 }
 
 void LockTable::load_rows(const VolumeStore& store, const Bytes& prefix) {
-  store.scan(prefix, after_prefix(prefix),
-             [&](BytesView key, BytesView value) {
-               auto ranges = decode_held_ranges(value);
-               ENSURE(ranges && key.size() == 26, "lock row");
-               const LockOwner owner{read_big_endian<uint64_t>(key, 9),
-                                     static_cast<LockSpace>(key[17]),
-                                     read_big_endian<uint64_t>(key, 18)};
-               held_[read_big_endian<uint64_t>(key, 1)][owner] = std::move(*ranges);
-               return true;
-             });
+  store.scan(prefix, after_prefix(prefix), [&](BytesView key, BytesView value) {
+    auto ranges = decode_held_ranges(value);
+    ENSURE(ranges && key.size() == 26, "lock row");
+    const LockOwner owner{read_big_endian<uint64_t>(key, 9), static_cast<LockSpace>(key[17]),
+                          read_big_endian<uint64_t>(key, 18)};
+    held_[read_big_endian<uint64_t>(key, 1)][owner] = std::move(*ranges);
+    return true;
+  });
 }
 
 std::optional<LockTable::Conflict> LockTable::conflict(uint64_t inode_id, const LockOwner& owner,
@@ -145,8 +143,7 @@ void LockTable::wait(Waiting waiting) {
 }
 
 void LockTable::stop_waiting(SessionId session, uint32_t slot) {
-  waiting_.remove_if(
-      [&](const Waiting& w) { return same_slot(w.input.request, session, slot); });
+  waiting_.remove_if([&](const Waiting& w) { return same_slot(w.input.request, session, slot); });
 }
 void LockTable::stop_waiting(SessionId session) {
   waiting_.remove_if([&](const Waiting& w) { return w.input.request.session == session; });

@@ -27,7 +27,7 @@ struct LockOwner {
 };
 
 struct HeldRange {
-  uint8_t type = 0;  // F_RDLCK or F_WRLCK
+  uint8_t type = 0;             // F_RDLCK or F_WRLCK
   uint64_t start = 0, end = 0;  // inclusive
   uint32_t pid = 0;
   friend bool operator==(const HeldRange&, const HeldRange&) = default;

@@ -39,8 +39,7 @@ Status check_may_create(const Context& context, const Inode& directory,
 Status check_may_remove(const Context& context, const Inode& directory, const Inode& victim,
                         const Credentials& credentials, bool want_directory) {
   PAIRFS_TRY(check_access(context, directory, credentials, W_OK | X_OK));
-  if (is_owner_only(directory, credentials) && credentials.uid != victim.uid)
-    return Errno{EPERM};
+  if (is_owner_only(directory, credentials) && credentials.uid != victim.uid) return Errno{EPERM};
   if (want_directory && !victim.is_directory()) return Errno{ENOTDIR};
   if (want_directory && victim.ref().id == kRootInode.id) return Errno{EBUSY};
   if (!want_directory && victim.is_directory()) return Errno{EISDIR};

@@ -1,5 +1,5 @@
-// Who may do what: common/access_check.h on the executor's inodes, owner and sticky rules as Linux's
-// fs/attr.c and fs/namei.c apply them.
+// Who may do what: common/access_check.h on the executor's inodes, owner and sticky rules as
+// Linux's fs/attr.c and fs/namei.c apply them.
 #pragma once
 
 #include "common/access_check.h"

@@ -76,9 +76,9 @@ Bytes finished_key(const TransactionId& id) {
 }
 
 namespace {
-constexpr Family kSliceFamilies[] = {Family::kInode,   Family::kEntry,  Family::kCookie,
-                                     Family::kXattr,   Family::kSymlink, Family::kOrphan,
-                                     Family::kLock,    Family::kSliceCounter};
+constexpr Family kSliceFamilies[] = {Family::kInode, Family::kEntry,       Family::kCookie,
+                                     Family::kXattr, Family::kSymlink,     Family::kOrphan,
+                                     Family::kLock,  Family::kSliceCounter};
 }
 
 Bytes slice_key(Slice slice) {

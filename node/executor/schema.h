@@ -71,10 +71,10 @@ struct Inode {
   uint64_t allocated_bytes = 0;
   Timestamp atime, mtime, ctime;
   enum Flag : uint8_t {
-    kDense = 1,        // every block up to the size is allocated, none behind it
-    kAccessAcl = 2,    // has system.posix_acl_access
-    kDefaultAcl = 4,   // has system.posix_acl_default
-    kCapability = 8,   // has security.capability
+    kDense = 1,       // every block up to the size is allocated, none behind it
+    kAccessAcl = 2,   // has system.posix_acl_access
+    kDefaultAcl = 4,  // has system.posix_acl_default
+    kCapability = 8,  // has security.capability
   };
   uint8_t flags = 0;
   uint32_t xattr_names_bytes = 0;  // of all names with a NUL each: what listxattr gives
@@ -116,8 +116,8 @@ struct ReplyRow {
   int32_t error = 0;
   Bytes reply;
   Slice slice = 0;  // that the command was for: the answer moves with it
-  // For `error`: a number that came along with another slice, so that a late copy of an older request
-  // is not executed; the answer itself is with its own slice.
+  // For `error`: a number that came along with another slice, so that a late copy of an older
+  // request is not executed; the answer itself is with its own slice.
   static constexpr int32_t kNumberOnly = -1;
   bool number_only() const { return error == kNumberOnly; }
 };
@@ -166,8 +166,8 @@ struct SliceStateRow {
   VolumeId other;
   uint32_t parts = 0;
 };
-// The upper half of a move's number counts how often the slice has changed its volume, so that who had
-// it once knows late messages of an older move.
+// The upper half of a move's number counts how often the slice has changed its volume, so that who
+// had it once knows late messages of an older move.
 constexpr uint64_t make_move_number(uint64_t version, uint64_t attempt) {
   return version << 32 | (attempt & 0xffff'ffff);
 }

@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 constexpr size_t kRowsOfPart = 512;
 constexpr size_t kBytesOfPart = 512 << 10;
 constexpr uint64_t kChunkBytes = 1 << 20;
-constexpr size_t kFewRows = 64;      // then the slice may stand still
+constexpr size_t kFewRows = 64;  // then the slice may stand still
 constexpr size_t kFewChunks = 2;
 constexpr unsigned kRoundsMax = 20;  // of copying what has changed, before it stands still anyhow
 constexpr Duration kResendAfter = milliseconds(300);
@@ -152,13 +152,15 @@ bool SliceGivers::may_give_up(const Giver& giver) const {
 
 void SliceGivers::advance(Giver& giver, Instant now) {
   switch (giver.phase) {
-    case Phase::kCopying: return copy(giver, now);
+    case Phase::kCopying:
+      return copy(giver, now);
     case Phase::kOpening:
       return send(giver, OpenSlice{giver.to, giver.move, giver.slice}, now);
     case Phase::kClearing:
       return send(giver, ClearSlice{config_.volume, giver.slice, true}, now);
     case Phase::kTaking:
-    case Phase::kGiving: return;  // wait for answers
+    case Phase::kGiving:
+      return;  // wait for answers
   }
 }
 
@@ -235,8 +237,7 @@ bool SliceGivers::fetch_data(Giver& giver, ReceiveSlice part) {
       giver.data.pop_front();
       continue;
     }
-    const uint64_t hole =
-        store_.seek(range.inode_id, *begin, false).value_or(*begin + kChunkBytes);
+    const uint64_t hole = store_.seek(range.inode_id, *begin, false).value_or(*begin + kChunkBytes);
     const uint64_t length = std::min({hole - *begin, range.end - *begin, kChunkBytes});
     part.data.push_back(
         {.inode_id = range.inode_id, .offset_bytes = *begin, .length_bytes = length});
@@ -263,11 +264,11 @@ void SliceGivers::take_changes(Giver& giver, ReceiveSlice& part) {
   giver.changed_rows.erase(giver.changed_rows.begin(), row);
   progress_.rows += part.rows.size();
   const auto take = [&](const Range& range) {
-    part.data.push_back({.inode_id = range.inode_id,
-                         .offset_bytes = range.begin,
-                         .length_bytes = range.end == Changes::kToEnd ? Changes::kToEnd
-                                                                      : range.end - range.begin,
-                         .hole = true});
+    part.data.push_back(
+        {.inode_id = range.inode_id,
+         .offset_bytes = range.begin,
+         .length_bytes = range.end == Changes::kToEnd ? Changes::kToEnd : range.end - range.begin,
+         .hole = true});
     giver.data.push_back(range);
   };
   for (auto& [inode_id, begin] : giver.changed_tails)
@@ -397,7 +398,8 @@ void SliceGivers::answered(uint64_t tag, ReplyStatus status, int error, const By
       ++progress_.moved;
       giver.phase = Phase::kClearing;
       return;
-    default: break;
+    default:
+      break;
   }
   const auto count = decode<CountReply>(reply);
   if (error != 0 || !count || count->count == 0) done_.push_back(giver.slice);

@@ -1,13 +1,14 @@
-// Moves slices of this volume to others (design: one namespace over many pairs), seen by the source.
-// State machines inside the executor, without I/O, clock or thread; the shell drives them through
-// Executor::step_slices().
+// Moves slices of this volume to others (design: one namespace over many pairs), seen by the
+// source. State machines inside the executor, without I/O, clock or thread; the shell drives them
+// through Executor::step_slices().
 //
 // A move copies rows and data in numbered parts while commands go on, and notes what they change.
 // What was changed is copied again, until little is left. Then the slice stands still: the rest is
-// copied, the target takes it (TakeSlice), the source gives it (GiveSlice, the commit point), and the
-// target is told to serve it (OpenSlice) until it confirms. Only then is the source's copy cleared.
-// When the slice would stand still for longer than kStillMax, it goes on here and the move is tried
-// again later. What a takeover interrupts before GiveSlice begins anew; after it, it goes on.
+// copied, the target takes it (TakeSlice), the source gives it (GiveSlice, the commit point), and
+// the target is told to serve it (OpenSlice) until it confirms. Only then is the source's copy
+// cleared. When the slice would stand still for longer than kStillMax, it goes on here and the move
+// is tried again later. What a takeover interrupts before GiveSlice begins anew; after it, it goes
+// on.
 #pragma once
 
 #include <deque>
@@ -24,8 +25,8 @@ class SliceGivers {
 
   SliceGivers(const ExecutorConfig& config, const VolumeStore& store, VolumeState& state)
       : config_(config), store_(store), state_(state) {}
-  // What an earlier executor gave, and whose targets may not know yet: when this one begins to serve,
-  // as the log that it replayed may have given more than the rows it began with.
+  // What an earlier executor gave, and whose targets may not know yet: when this one begins to
+  // serve, as the log that it replayed may have given more than the rows it began with.
   void load();
 
   void begin(Slice slice, VolumeId to);

@@ -1,5 +1,5 @@
-// Which slices a volume has: a mirror of the slice rows, and what is never logged: which slices stand
-// still for a moment because they are about to go. Loop thread.
+// Which slices a volume has: a mirror of the slice rows, and what is never logged: which slices
+// stand still for a moment because they are about to go. Loop thread.
 #pragma once
 
 #include <bitset>
@@ -26,8 +26,8 @@ class SliceTable {
   // Grows whenever owned() changes.
   uint64_t version() const { return version_; }
 
-  // Nothing new begins on a frozen slice; transactions that have begun may end there. Nothing at all
-  // changes in one that is sealed for a move.
+  // Nothing new begins on a frozen slice; transactions that have begun may end there. Nothing at
+  // all changes in one that is sealed for a move.
   void freeze(Slice slice) { still_[slice].reset(); }
   void seal(Slice slice, const SliceMoveId& move) { still_[slice] = move; }
   void thaw(Slice slice) { still_.erase(slice); }

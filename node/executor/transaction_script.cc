@@ -159,8 +159,8 @@ class RenameScript final : public TransactionScript {
   bool removed_ = false;
 };
 
-// rename with RENAME_EXCHANGE: both names, of which the first one is held until the second says what
-// it is to stand for; the ways up for each directory that gets another parent; both inodes.
+// rename with RENAME_EXCHANGE: both names, of which the first one is held until the second says
+// what it is to stand for; the ways up for each directory that gets another parent; both inodes.
 class ExchangeScript final : public TransactionScript {
  public:
   explicit ExchangeScript(const Rename& command) : command_(command) {}
@@ -194,7 +194,8 @@ class ExchangeScript final : public TransactionScript {
       case State::kMoved:
         state_ = State::kBothMoved;
         return move(target_, command_.parent);
-      case State::kBothMoved: break;
+      case State::kBothMoved:
+        break;
     }
     return std::nullopt;
   }
@@ -203,7 +204,14 @@ class ExchangeScript final : public TransactionScript {
 
  private:
   enum class State {
-    kStart, kHeld, kSwapped, kBothSwapped, kWalkingNew, kWalkingOld, kMoved, kBothMoved
+    kStart,
+    kHeld,
+    kSwapped,
+    kBothSwapped,
+    kWalkingNew,
+    kWalkingOld,
+    kMoved,
+    kBothMoved
   };
   bool moves(const PrepareReply& child) const {
     return child.type == S_IFDIR && command_.parent != command_.new_parent;
@@ -263,12 +271,18 @@ std::unique_ptr<TransactionScript> script_of(const CommandInput& client, BytesVi
 
 std::unique_ptr<TransactionScript> make_script(const CommandInput& client, BytesView plan) {
   switch (client.op) {
-    case Unlink::kOp: return script_of<Unlink>(client, plan);
-    case RemoveDirectory::kOp: return script_of<RemoveDirectory>(client, plan);
-    case MakeLink::kOp: return script_of<MakeLink>(client, plan);
-    case Rename::kOp: return script_of<Rename>(client, plan);
-    case MakeDirectory::kOp: return script_of<MakeDirectory>(client, plan);
-    default: return nullptr;
+    case Unlink::kOp:
+      return script_of<Unlink>(client, plan);
+    case RemoveDirectory::kOp:
+      return script_of<RemoveDirectory>(client, plan);
+    case MakeLink::kOp:
+      return script_of<MakeLink>(client, plan);
+    case Rename::kOp:
+      return script_of<Rename>(client, plan);
+    case MakeDirectory::kOp:
+      return script_of<MakeDirectory>(client, plan);
+    default:
+      return nullptr;
   }
 }
 

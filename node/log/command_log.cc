@@ -65,7 +65,8 @@ void CommandLog::recover() {
 
 void CommandLog::recover_segment(const std::string& name, bool* stop) {
   auto segment = SegmentFile::open(*files_, name, config_.cluster_id, config_.volume);
-  // Its head, or the name that goes with it, never reached the disk: no record in it was acknowledged.
+  // Its head, or the name that goes with it, never reached the disk: no record in it was
+  // acknowledged.
   if (segment == nullptr || name != segment_name(segment->head.first_sequence)) {
     files_->remove(name);
     return;
@@ -100,14 +101,16 @@ void CommandLog::recover_segment(const std::string& name, bool* stop) {
     }
     // Its crc is right: no torn tail, and nothing that this program may cut.
     if (error == RecordError::kForeign)
-      throw LogFailure(fmt::format("{}/{} was written by another version of pairfs; use that version, "
-                                   "or another directory. Nothing was changed",
-                                   files_->place(), name));
+      throw LogFailure(
+          fmt::format("{}/{} was written by another version of pairfs; use that version, "
+                      "or another directory. Nothing was changed",
+                      files_->place(), name));
     if (!record) {
       *stop = error != RecordError::kEnd;
       break;
     }
-    recovered_synced_ = std::max(recovered_synced_, std::min(record->synced_through, record->sequence));
+    recovered_synced_ =
+        std::max(recovered_synced_, std::min(record->synced_through, record->sequence));
     note(*record, offset, total);
     offset += total;
   }
@@ -171,8 +174,8 @@ void CommandLog::give_up_damaged() {
 }
 
 void CommandLog::note(const LogRecord& record, uint64_t offset, size_t length) {
-  index_.push_back({record.epoch, record.chain_crc, static_cast<uint32_t>(length), offset,
-                    segments_.back()});
+  index_.push_back(
+      {record.epoch, record.chain_crc, static_cast<uint32_t>(length), offset, segments_.back()});
   summary_.last = record.sequence;
   summary_.last_chain = record.chain_crc;
   summary_.last_epoch = record.epoch;
@@ -194,7 +197,8 @@ uint64_t CommandLog::bytes() const {
 uint64_t CommandLog::room_bytes() const {
   uint64_t room = files_->available_bytes();
   for (const auto& spare : spares_) room += spare->size_bytes();
-  if (!segments_.empty()) room += segments_.back()->size_bytes() - std::min(end_offset_, segments_.back()->size_bytes());
+  if (!segments_.empty())
+    room += segments_.back()->size_bytes() - std::min(end_offset_, segments_.back()->size_bytes());
   return room;
 }
 
@@ -228,7 +232,7 @@ uint64_t CommandLog::record_bytes(Sequence sequence) const {
 }
 
 void CommandLog::start_segment() {
-  const SegmentHead head{config_.cluster_id, config_.volume,  config_.incarnation,
+  const SegmentHead head{config_.cluster_id, config_.volume,      config_.incarnation,
                          summary_.last + 1,  summary_.last_chain, config_.boot_id};
   const std::string name = segment_name(head.first_sequence);
   if (!spares_.empty()) {  // its head and name are synced with its first records
@@ -267,8 +271,8 @@ void CommandLog::drop_spares() {
 }
 
 void CommandLog::write_pieces(const BytesView* pieces, size_t count, size_t total) {
-  if (segments_.empty() || (end_offset_ + total > segments_.back()->size_bytes() &&
-                            end_offset_ > kSegmentHeadBytes))
+  if (segments_.empty() ||
+      (end_offset_ + total > segments_.back()->size_bytes() && end_offset_ > kSegmentHeadBytes))
     start_segment();
   // Behind the last record old ones may lie, of the segment that the file was before.
   LogFile& file = *segments_.back()->file;
@@ -343,7 +347,8 @@ void CommandLog::read(Sequence first, const std::function<bool(const LogRecord&)
   for (Sequence s = std::max(first, summary_.base + 1); s <= summary_.last; ++s) {
     const Index& i = index_[s - summary_.base - 1];
     RecordError error = RecordError::kEnd;
-    const auto record = parse_record(SharedBytes::from(i.segment->file->read(i.offset, i.length)), &error);
+    const auto record =
+        parse_record(SharedBytes::from(i.segment->file->read(i.offset, i.length)), &error);
     if (!record || record->sequence != s || record->chain_crc != i.chain)
       throw LogFailure(fmt::format("log record {} of volume {} in {} is unreadable: {}", s,
                                    to_string(config_.volume), i.segment->name, to_string(error)));
@@ -388,8 +393,8 @@ std::shared_ptr<CommandLog::SyncTicket> CommandLog::begin_sync() {
 
 void CommandLog::finish_sync(const std::shared_ptr<SyncTicket>& ticket) {
   if (ticket->error_ != 0)
-    throw LogFailure(fmt::format("cannot sync the log {}: {}", files_->place(),
-                                 std::strerror(ticket->error_)));
+    throw LogFailure(
+        fmt::format("cannot sync the log {}: {}", files_->place(), std::strerror(ticket->error_)));
   synced_ = std::max(synced_, std::min(ticket->through_, summary_.last));
 }
 

@@ -51,8 +51,8 @@ class CommandLog {
   // Bytes of a record that is here.
   uint64_t record_bytes(Sequence sequence) const;
 
-  // Appends as last()+1; fills in sequence, chain crc, ids. Returns the encoded header. The epoch is
-  // never below that of the record before.
+  // Appends as last()+1; fills in sequence, chain crc, ids. Returns the encoded header. The epoch
+  // is never below that of the record before.
   Bytes append(LogRecord& record);
   // Appends records as the partner encoded them, one after the other. Stops at the first that
   // does not continue the log, by sequence, chain crc and epoch; returns false then.
@@ -138,7 +138,8 @@ class CommandLog {
   std::deque<Index> index_;  // index_[i] is record base+1+i
   std::deque<std::shared_ptr<SegmentFile>> segments_;
   uint64_t end_offset_ = 0;  // in the newest segment
-  // Segments to be: made ahead, or trimmed and used again, whose blocks and pages are there already.
+  // Segments to be: made ahead, or trimmed and used again, whose blocks and pages are there
+  // already.
   std::deque<std::shared_ptr<SegmentFile>> spares_;
   bool renamed_ = false;  // a segment's name is not known to be on stable storage
   Sequence synced_ = 0;

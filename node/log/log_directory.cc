@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 class DirectoryLogFile final : public LogFile {
  public:
   DirectoryLogFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {
-    struct stat st{};
+    struct stat st {};
     if (::fstat(fd_, &st) != 0) fail("stat", path_);
     size_bytes_ = static_cast<uint64_t>(st.st_size);
   }

@@ -83,12 +83,18 @@ Bytes seal_record(LogRecord& r, uint32_t previous) {
 
 const char* to_string(RecordError error) {
   switch (error) {
-    case RecordError::kEnd: return "end of log";
-    case RecordError::kTorn: return "record cut short";
-    case RecordError::kBadHeader: return "wrong header crc";
-    case RecordError::kBadPayload: return "wrong payload crc";
-    case RecordError::kBadChain: return "does not continue the record before it";
-    case RecordError::kForeign: return "another cluster's, volume's or version's record";
+    case RecordError::kEnd:
+      return "end of log";
+    case RecordError::kTorn:
+      return "record cut short";
+    case RecordError::kBadHeader:
+      return "wrong header crc";
+    case RecordError::kBadPayload:
+      return "wrong payload crc";
+    case RecordError::kBadChain:
+      return "does not continue the record before it";
+    case RecordError::kForeign:
+      return "another cluster's, volume's or version's record";
   }
   return "unknown";
 }

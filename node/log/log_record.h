@@ -21,10 +21,10 @@ struct LogRecord {
   uint16_t op = 0;
   Slice slice = 0;
   RequestId request;
-  int32_t error = 0;         // the outcome's errno
-  uint32_t outcome_crc = 0;  // of errno and reply; a replay must give the same
-  uint32_t chain_crc = 0;    // of the previous record's chain crc, then all above and the payload
-  Sequence held_through = 0;    // what the writer knew its partner to hold
+  int32_t error = 0;          // the outcome's errno
+  uint32_t outcome_crc = 0;   // of errno and reply; a replay must give the same
+  uint32_t chain_crc = 0;     // of the previous record's chain crc, then all above and the payload
+  Sequence held_through = 0;  // what the writer knew its partner to hold
   Sequence synced_through = 0;  // what the writer knew to be on stable storage at both nodes
   SharedBytes body;
   SharedBytes bulk;

@@ -39,8 +39,12 @@ struct Head {
 static_assert(sizeof(Head) == 192);
 
 Head& head_of(RingMemory& memory) { return *reinterpret_cast<Head*>(memory.data()); }
-std::atomic_ref<uint64_t> gate_of(RingMemory& memory) { return std::atomic_ref(head_of(memory).gate); }
-std::atomic_ref<uint64_t> taken_of(RingMemory& memory) { return std::atomic_ref(head_of(memory).taken); }
+std::atomic_ref<uint64_t> gate_of(RingMemory& memory) {
+  return std::atomic_ref(head_of(memory).gate);
+}
+std::atomic_ref<uint64_t> taken_of(RingMemory& memory) {
+  return std::atomic_ref(head_of(memory).taken);
+}
 uint64_t capacity_of(const RingMemory& memory) { return memory.size_bytes() - kHeadBytes; }
 
 class FileMemory final : public RingMemory {

@@ -1,7 +1,7 @@
 // A volume's copy through memory: a ring that the logger owns and the executor of the same machine
-// maps, too. A record is the logger's from the moment at which the executor has published it, before
-// the logger has seen it: what is published stays when either process dies, and the logger's next
-// life finds it (docs/decisions/0031).
+// maps, too. A record is the logger's from the moment at which the executor has published it,
+// before the logger has seen it: what is published stays when either process dies, and the logger's
+// next life finds it (docs/decisions/0031).
 //
 // One atomic word, the gate, holds both whether the ring is open and how much is published. So each
 // publication either comes before the logger's closing, and counts, or fails: a logger that takes
@@ -31,7 +31,8 @@ class RingMemory {
 class RingPlace {
  public:
   virtual ~RingPlace() = default;
-  virtual std::shared_ptr<RingMemory> make(VolumeId volume) = 0;     // this node's, in place of an older
+  virtual std::shared_ptr<RingMemory> make(
+      VolumeId volume) = 0;  // this node's, in place of an older
   virtual std::shared_ptr<RingMemory> own(VolumeId volume) = 0;      // as an earlier life left it
   virtual std::shared_ptr<RingMemory> partner(VolumeId volume) = 0;  // the partner's
 };
@@ -56,7 +57,8 @@ class LogRingReader {
   // What an earlier life of this node left: closed, and nullptr when it is another volume's, or the
   // machine was started since, so that it may lack what the log has.
   static std::unique_ptr<LogRingReader> recover(std::shared_ptr<RingMemory> memory,
-                                                uint64_t cluster_id, VolumeId volume, uint64_t boot);
+                                                uint64_t cluster_id, VolumeId volume,
+                                                uint64_t boot);
 
   const RingTerms& terms() const { return terms_; }
   // Nothing can be published from here on. What was is still to be taken.

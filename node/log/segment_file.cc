@@ -94,12 +94,13 @@ std::shared_ptr<SegmentFile> SegmentFile::open(LogFiles& files, const std::strin
     throw LogFailure(fmt::format("{} has log format {}, this program reads {}", path,
                                  bytes.format_version, kFormatVersion));
   if (bytes.cluster_id != cluster_id || bytes.volume != volume.packed())
-    throw LogFailure(fmt::format("{} belongs to volume {} of cluster {:016x}, expected volume {} "
-                                 "of cluster {:016x}",
-                                 path, to_string(VolumeId::unpack(bytes.volume)),
-                                 bytes.cluster_id, to_string(volume), cluster_id));
+    throw LogFailure(
+        fmt::format("{} belongs to volume {} of cluster {:016x}, expected volume {} "
+                    "of cluster {:016x}",
+                    path, to_string(VolumeId::unpack(bytes.volume)), bytes.cluster_id,
+                    to_string(volume), cluster_id));
   bytes.boot_id[sizeof bytes.boot_id - 1] = '\0';
-  segment->head = {bytes.cluster_id,     volume, bytes.incarnation, bytes.first_sequence,
+  segment->head = {bytes.cluster_id,     volume,       bytes.incarnation, bytes.first_sequence,
                    bytes.previous_chain, bytes.boot_id};
   return segment;
 }

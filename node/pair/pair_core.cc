@@ -9,11 +9,16 @@ namespace pairfs {
 
 const char* to_string(PairCore::Role role) {
   switch (role) {
-    case PairCore::Role::kIdle: return "none";
-    case PairCore::Role::kJoining: return "joining";
-    case PairCore::Role::kLogger: return "logger";
-    case PairCore::Role::kOpening: return "opening";
-    case PairCore::Role::kExecutor: return "executor";
+    case PairCore::Role::kIdle:
+      return "none";
+    case PairCore::Role::kJoining:
+      return "joining";
+    case PairCore::Role::kLogger:
+      return "logger";
+    case PairCore::Role::kOpening:
+      return "opening";
+    case PairCore::Role::kExecutor:
+      return "executor";
   }
   return "unknown";
 }
@@ -89,8 +94,8 @@ PairEffects PairCore::step(const PairEvent& event, Instant now) {
           logged_cp_record_ = e.checkpoint_record;
           logged_cp_contains_ = e.contains;
         } else if constexpr (std::is_same_v<E, pair_event::Synced>) {
-          // A joiner's log may end in a history that the executor does not share: it reports nothing
-          // before the executor told it where to go on.
+          // A joiner's log may end in a history that the executor does not share: it reports
+          // nothing before the executor told it where to go on.
           if ((role_ == Role::kLogger || streaming_) && log_.synced() > reported_synced_)
             send_held(false, 0, out);
           settle_unsynced();
@@ -118,8 +123,8 @@ void PairCore::on_swapped(const pair_event::Swapped& event, Instant now, Effects
   if (!event.known && !PAIRFS_MUTANT(unanswered_swap_forgotten)) {
     // It may still happen: ask again with the same words until the map answers.
     PAIRFS_REACHED(p5_unknown_swap_repeated);
-    out.push_back(pair_effect::Swap{swap_expected_version_, *swapping_,
-                                    config_.timings.map_timeout});
+    out.push_back(
+        pair_effect::Swap{swap_expected_version_, *swapping_, config_.timings.map_timeout});
     return;
   }
   swapping_.reset();
@@ -129,8 +134,7 @@ void PairCore::request_swap(VolumeRecord record, Instant, Effects& out) {
   ENSURE(!swapping_, "a swap is on its way");
   swapping_ = record;
   swap_expected_version_ = record_version_;
-  out.push_back(
-      pair_effect::Swap{record_version_, std::move(record), config_.timings.map_timeout});
+  out.push_back(pair_effect::Swap{record_version_, std::move(record), config_.timings.map_timeout});
 }
 
 void PairCore::wake_at(Instant when) { next_wake_ = std::min(next_wake_, when); }
@@ -184,10 +188,17 @@ void PairCore::on_received(const pair_event::Received& event, Instant now, Effec
     out.push_back(pair_effect::ReadMap{});
   }
   switch (kind) {
-    case LinkMessage::Kind::kRecords: on_records(event, now, out); break;
-    case LinkMessage::Kind::kHeld: on_held(m, now, out); break;
-    case LinkMessage::Kind::kAccept: on_accept(m, now, out); break;
-    default: break;
+    case LinkMessage::Kind::kRecords:
+      on_records(event, now, out);
+      break;
+    case LinkMessage::Kind::kHeld:
+      on_held(m, now, out);
+      break;
+    case LinkMessage::Kind::kAccept:
+      on_accept(m, now, out);
+      break;
+    default:
+      break;
   }
 }
 
@@ -260,8 +271,8 @@ Sequence PairCore::durable_through() const {
   return record_.solo ? log_.synced() : std::min(log_.synced(), partner_synced_);
 }
 
-// While a swap of ours is undecided both rules hold (P5). When it pairs, the partner must have all that
-// counted before.
+// While a swap of ours is undecided both rules hold (P5). When it pairs, the partner must have all
+// that counted before.
 bool PairCore::paired_rule() const {
   return !record_.solo || (swapping_ && !swapping_->solo) || pairing_ == Pairing::kClosing;
 }
@@ -288,7 +299,7 @@ bool PairCore::may_answer(Sequence sequence, bool read, bool durable, Instant no
       }
     }
     const bool logger_known = !record_.solo || (swapping_ && !swapping_->solo);
-    if (read && logger_known && !lease_valid(now)) return false;      // P4
+    if (read && logger_known && !lease_valid(now)) return false;  // P4
     if (durable && log_.synced() < sequence) return false;
     if (durable && partner_synced_ < sequence && !PAIRFS_MUTANT(durable_here_only)) return false;
     if (!durable && !read && !unsynced_.empty() &&

@@ -27,7 +27,7 @@ class Fingerprint;
 struct PairTimings {
   Duration lease = std::chrono::milliseconds(200);
   Duration heartbeat = std::chrono::milliseconds(40);
-  Duration silence = std::chrono::milliseconds(600);       // P5: partner silent, no progress
+  Duration silence = std::chrono::milliseconds(600);  // P5: partner silent, no progress
   Duration resend = std::chrono::milliseconds(100);
   Duration background_sync = std::chrono::milliseconds(20);
   Duration unsynced_max = std::chrono::milliseconds(50);   // then acknowledgements wait
@@ -54,26 +54,47 @@ class LogView {
 };
 
 namespace pair_event {
-struct Tick {};                                   // time passed
-struct Record { VolumeRecord record; uint64_t version = 0; };  // the map's copy, as last read
-struct Swapped { bool known = false; bool swapped = false; VolumeRecord record; uint64_t version = 0; };
+struct Tick {};  // time passed
+struct Record {
+  VolumeRecord record;
+  uint64_t version = 0;
+};  // the map's copy, as last read
+struct Swapped {
+  bool known = false;
+  bool swapped = false;
+  VolumeRecord record;
+  uint64_t version = 0;
+};
 struct LinkUp {};
 struct LinkDown {};
-struct Received { LinkMessage message; bool records_appended = false; };  // see accepts_records()
-struct Appended {};        // executor: the log has new records of ours
-struct Synced {};          // the log's synced() moved
-// Effect Open is done and the log's records are replayed; or that cannot be done here, because of the
-// log (`log_bad`) or of what the elements hold.
-struct Opened { bool ok = false; bool log_bad = false; };
-struct WantDurable {};     // an answer waits for stable storage at both nodes
-struct PartnerDead { Incarnation incarnation = 0; };  // that life has ended, for certain
-struct HandOver {};        // an operator wants the partner to execute
-struct StartAlone {};      // an operator takes it on himself what this log lacks (P9)
-struct DropHistory {};     // an operator gives up what only this log has (P10)
-struct MapAnswered {};     // after effect ReadMap: the store answered, with news or without
+struct Received {
+  LinkMessage message;
+  bool records_appended = false;
+};                   // see accepts_records()
+struct Appended {};  // executor: the log has new records of ours
+struct Synced {};    // the log's synced() moved
+// Effect Open is done and the log's records are replayed; or that cannot be done here, because of
+// the log (`log_bad`) or of what the elements hold.
+struct Opened {
+  bool ok = false;
+  bool log_bad = false;
+};
+struct WantDurable {};  // an answer waits for stable storage at both nodes
+struct PartnerDead {
+  Incarnation incarnation = 0;
+};                      // that life has ended, for certain
+struct HandOver {};     // an operator wants the partner to execute
+struct StartAlone {};   // an operator takes it on himself what this log lacks (P9)
+struct DropHistory {};  // an operator gives up what only this log has (P10)
+struct MapAnswered {};  // after effect ReadMap: the store answered, with news or without
 // Executor: the partner has the records in memory that outlives both (node/log/log_ring.h).
-struct Copied { Sequence through = 0; };
-struct Confirmable { Sequence checkpoint_record = 0; Sequence contains = 0; };  // a CP was logged
+struct Copied {
+  Sequence through = 0;
+};
+struct Confirmable {
+  Sequence checkpoint_record = 0;
+  Sequence contains = 0;
+};  // a CP was logged
 }  // namespace pair_event
 using PairEvent =
     std::variant<pair_event::Tick, pair_event::Record, pair_event::Swapped, pair_event::LinkUp,
@@ -84,27 +105,49 @@ using PairEvent =
                  pair_event::Confirmable>;
 
 namespace pair_effect {
-struct Send { LinkMessage message; };   // when it names records, with their bytes
-struct Swap { uint64_t expected_version = 0; VolumeRecord record; Duration timeout{}; };
-struct ReadMap {};                       // ask the store for a fresh copy
-struct Open { Epoch epoch = 0; };        // open store at the newest CP, replay the log
-struct Close {};                         // stop executing, forget the store and what waits
-struct AppendEpoch { Epoch epoch = 0; bool solo = false; };  // log a BeginEpoch record
-struct Sync {};                          // sync the log
-struct ResetLog { Sequence base = 0; uint32_t base_chain = 0; };
-struct Confirm { Sequence record = 0; Sequence contains = 0; };  // that CP is confirmed
-struct Trim { Sequence through = 0; };
-struct Checkpoint {};                    // take one now (before a handover)
-struct Role { std::string text; };       // a role change, for the event history
-struct KeepApart { bool on = false; };   // remember beside the log that it may not be reset (P10)
-struct GiveUp {};                        // this life can serve the volume no more: end it
+struct Send {
+  LinkMessage message;
+};  // when it names records, with their bytes
+struct Swap {
+  uint64_t expected_version = 0;
+  VolumeRecord record;
+  Duration timeout{};
+};
+struct ReadMap {};  // ask the store for a fresh copy
+struct Open {
+  Epoch epoch = 0;
+};                // open store at the newest CP, replay the log
+struct Close {};  // stop executing, forget the store and what waits
+struct AppendEpoch {
+  Epoch epoch = 0;
+  bool solo = false;
+};               // log a BeginEpoch record
+struct Sync {};  // sync the log
+struct ResetLog {
+  Sequence base = 0;
+  uint32_t base_chain = 0;
+};
+struct Confirm {
+  Sequence record = 0;
+  Sequence contains = 0;
+};  // that CP is confirmed
+struct Trim {
+  Sequence through = 0;
+};
+struct Checkpoint {};  // take one now (before a handover)
+struct Role {
+  std::string text;
+};  // a role change, for the event history
+struct KeepApart {
+  bool on = false;
+};                 // remember beside the log that it may not be reset (P10)
+struct GiveUp {};  // this life can serve the volume no more: end it
 }  // namespace pair_effect
-using PairEffect =
-    std::variant<pair_effect::Send, pair_effect::Swap, pair_effect::ReadMap, pair_effect::Open,
-                 pair_effect::Close, pair_effect::AppendEpoch, pair_effect::Sync,
-                 pair_effect::ResetLog, pair_effect::Confirm, pair_effect::Trim,
-                 pair_effect::Checkpoint, pair_effect::Role, pair_effect::KeepApart,
-                 pair_effect::GiveUp>;
+using PairEffect = std::variant<pair_effect::Send, pair_effect::Swap, pair_effect::ReadMap,
+                                pair_effect::Open, pair_effect::Close, pair_effect::AppendEpoch,
+                                pair_effect::Sync, pair_effect::ResetLog, pair_effect::Confirm,
+                                pair_effect::Trim, pair_effect::Checkpoint, pair_effect::Role,
+                                pair_effect::KeepApart, pair_effect::GiveUp>;
 using PairEffects = std::vector<PairEffect>;
 
 class PairCore {
@@ -115,7 +158,7 @@ class PairCore {
     ShortText partner;  // node name
     bool home = false;  // this node is the volume's home
     PairTimings timings;
-    ProcessIdentity process = {};  // of this node, as kHello says it
+    ProcessIdentity process = {};    // of this node, as kHello says it
     VolumeRecord known_before = {};  // the newest record that an earlier life kept a copy of
   };
   PairCore(Config config, const LogView& log, Instant now);
@@ -130,8 +173,8 @@ class PairCore {
   bool solo() const { return record_.solo; }
   const VolumeRecord& record() const { return record_; }
 
-  // A fresh command may be executed now, and the log may grow. False: answer kBusy (opening, handing
-  // over, deposed), so that the client comes again.
+  // A fresh command may be executed now, and the log may grow. False: answer kBusy (opening,
+  // handing over, deposed), so that the client comes again.
   bool may_execute() const;
   // Executor: the epoch that a record carries which is appended now.
   Epoch record_epoch() const;
@@ -233,39 +276,39 @@ class PairCore {
   // logger and joiner
   Instant promised_until_{};  // no takeover before (P4)
   Instant join_at_{};
-  bool streaming_ = false;    // the executor accepted our join
-  bool loss_told_ = false;    // the history has that the executor was lost
-  Epoch paired_epoch_ = 0;    // highest that the map called paired
-  Epoch alone_epoch_ = 0;     // in which this node served solo, unless it was half of a pair since
+  bool streaming_ = false;  // the executor accepted our join
+  bool loss_told_ = false;  // the history has that the executor was lost
+  Epoch paired_epoch_ = 0;  // highest that the map called paired
+  Epoch alone_epoch_ = 0;   // in which this node served solo, unless it was half of a pair since
   bool history_dropped_ = false;
   bool partner_diverged_ = false;  // its log has what ours lacks, and may not be dropped yet
-  Instant records_heard_{};   // when the executor last sent kRecords
+  Instant records_heard_{};        // when the executor last sent kRecords
   Sequence sync_wanted_ = 0;
   Sequence reported_synced_ = 0;
   int64_t last_stamp_ = 0;
 
   // executor
-  Sequence epoch_record_ = 0;       // first record of the epoch; serving once it is synced
+  Sequence epoch_record_ = 0;  // first record of the epoch; serving once it is synced
   bool serving_ = false;
-  bool cannot_open_ = false;        // this life; the volume is the partner's business
-  Incarnation stream_to_ = 0;       // logger or joiner that records go to; 0: nobody
+  bool cannot_open_ = false;   // this life; the volume is the partner's business
+  Incarnation stream_to_ = 0;  // logger or joiner that records go to; 0: nobody
   Sequence partner_held_ = 0;
   Sequence partner_synced_ = 0;
   Sequence sent_ = 0;
   Instant sent_at_{};
-  Instant progress_at_{};           // when partner_held_ last moved or nothing was outstanding
+  Instant progress_at_{};  // when partner_held_ last moved or nothing was outstanding
   Instant lease_until_{};
   Sequence sync_sent_ = 0;
   struct Mark {
     Sequence through;
     Instant at;
   };
-  std::deque<Mark> unsynced_;       // when records not yet on both disks were appended, oldest first
+  std::deque<Mark> unsynced_;  // when records not yet on both disks were appended, oldest first
   struct Batch {
     Sequence through;
     uint64_t bytes;
   };
-  std::deque<Batch> in_flight_;     // sent, not held yet
+  std::deque<Batch> in_flight_;  // sent, not held yet
   uint64_t in_flight_bytes_ = 0;
   enum class Pairing { kNone, kCatchingUp, kClosing } pairing_ = Pairing::kNone;
   Sequence pairing_record_ = 0;

@@ -127,7 +127,8 @@ void PairCore::on_held(const LinkMessage& m, Instant now, Effects& out) {
   partner_synced_ = std::max(partner_synced_, std::min(m.synced_through, held));
   if (m.resend && held >= partner_held_ && held < sent_) rewind(held);
   if (m.lease_stamp_ns != 0) {
-    const Duration usable = config_.timings.lease * (100 - config_.timings.lease_margin_percent) / 100;
+    const Duration usable =
+        config_.timings.lease * (100 - config_.timings.lease_margin_percent) / 100;
     PAIRFS_REACHED(p4_lease_granted);
     const Instant from =
         PAIRFS_MUTANT(lease_from_receipt) ? now : Instant(Duration(m.lease_stamp_ns));
@@ -147,8 +148,8 @@ void PairCore::confirm_checkpoint(Effects& out) {
   out.push_back(pair_effect::Confirm{logged_cp_record_, logged_cp_contains_});
   confirmed_contains_ = logged_cp_contains_;
   logged_cp_record_ = 0;
-  out.push_back(pair_effect::Trim{
-      stream_to_ != 0 ? std::min(confirmed_contains_, partner_held_) : confirmed_contains_});
+  out.push_back(pair_effect::Trim{stream_to_ != 0 ? std::min(confirmed_contains_, partner_held_)
+                                                  : confirmed_contains_});
 }
 
 void PairCore::on_join(const LinkMessage& m, Instant now, Effects& out) {
@@ -246,7 +247,10 @@ void PairCore::advance_pairing(Instant now, Effects& out) {
   // P7: both have synced what was caught up and the epoch's first record.
   const bool caught_up = partner_held_ >= pairing_record_ && partner_synced_ >= pairing_record_;
   if ((caught_up || PAIRFS_MUTANT(paired_before_caught_up)) && log_.synced() >= pairing_record_)
-    request_swap({epoch_ + 1, config_.self, {config_.partner, stream_to_}, false,
+    request_swap({epoch_ + 1,
+                  config_.self,
+                  {config_.partner, stream_to_},
+                  false,
                   record_.pinned && stream_to_ == record_.logger.incarnation},
                  now, out);
 }

@@ -8,8 +8,8 @@ namespace pairfs {
 
 bool PairCore::accepts_records(const LinkMessage& m) const {
   if (static_cast<LinkMessage::Kind>(m.kind) != LinkMessage::Kind::kRecords) return false;
-  if (!PAIRFS_MUTANT(stale_incarnation) && (m.sender != record_.executor.incarnation ||
-                                            m.receiver != config_.self.incarnation))
+  if (!PAIRFS_MUTANT(stale_incarnation) &&
+      (m.sender != record_.executor.incarnation || m.receiver != config_.self.incarnation))
     return false;  // P1
   if ((m.epoch != epoch_ || record_.epoch != epoch_) && !PAIRFS_MUTANT(stale_epoch)) return false;
   // After an unanswered takeover swap a node neither holds nor grants (P5).
@@ -67,8 +67,7 @@ void PairCore::advance_logger(Instant now, Effects& out) {
   if (swapping_) return;
   const PairTimings& t = config_.timings;
   // A new connection is the old partner's only once it said so.
-  const bool connection_lost =
-      !link_up_ || partner_incarnation_ != record_.executor.incarnation;
+  const bool connection_lost = !link_up_ || partner_incarnation_ != record_.executor.incarnation;
   const bool silent = now - last_heard_ >= t.silence;
   if (!connection_lost && !silent) {
     loss_told_ = false;

@@ -57,8 +57,7 @@ void PairCore::note_alone(const VolumeRecord& record) {
 
 bool PairCore::diverged() const {
   if (!record_.solo || record_.executor.name == config_.self.name || history_dropped_) return false;
-  return log_.kept_apart() ||
-         (alone_epoch_ != 0 && log_.log_summary().last_epoch >= alone_epoch_);
+  return log_.kept_apart() || (alone_epoch_ != 0 && log_.log_summary().last_epoch >= alone_epoch_);
 }
 
 std::string PairCore::start_alone_obstacle(bool force, Instant now) const {

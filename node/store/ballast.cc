@@ -9,11 +9,12 @@ namespace {
 
 constexpr const char* kName = "ballast";
 constexpr uint64_t kBytesMin = 1 << 20, kBytesMax = 8 << 20;
-constexpr uint64_t kShare = 256;   // of the filesystem
-constexpr uint64_t kPlenty = 8;    // times as much must be free
+constexpr uint64_t kShare = 256;  // of the filesystem
+constexpr uint64_t kPlenty = 8;   // times as much must be free
 
 uint64_t bytes_for(const Element::Space& space) {
-  return std::clamp(space.capacity_bytes / kShare, kBytesMin, kBytesMax) / kBlockBytes * kBlockBytes;
+  return std::clamp(space.capacity_bytes / kShare, kBytesMin, kBytesMax) / kBlockBytes *
+         kBlockBytes;
 }
 
 Status fill(Element& element, uint64_t bytes) {

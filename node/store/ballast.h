@@ -1,6 +1,6 @@
-// A file on each element that holds nothing. When a disk has become full in spite of the reserve, since
-// somebody else filled it, the files go, so that there is room for the consistency point that makes
-// deletions count and gives space back. They are made again when there is plenty.
+// A file on each element that holds nothing. When a disk has become full in spite of the reserve,
+// since somebody else filled it, the files go, so that there is room for the consistency point that
+// makes deletions count and gives space back. They are made again when there is plenty.
 //
 // Worker, one at a time, as all that writes to the elements.
 #pragma once

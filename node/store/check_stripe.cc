@@ -63,8 +63,8 @@ RaidGroup::StripeCheck RaidGroup::check_stripe(const Stripe& stripe,
     check_columns(stripe, crcs, members, &out);
   }
   if (out.lost_blocks > 0) {
-    log_error("block.lost", "segment={} row={} blocks={}", segment_name(stripe.segment),
-                  stripe.row, out.lost_blocks);
+    log_error("block.lost", "segment={} row={} blocks={}", segment_name(stripe.segment), stripe.row,
+              out.lost_blocks);
   }
   return out;
 }
@@ -80,8 +80,8 @@ void RaidGroup::check_copies(const Stripe& stripe, std::span<const std::optional
       const Member& from = member(layout_.element_of(stripe, column, copy));
       copies[copy].resize(blocks * kBlockBytes);
       if (!from.takes_writes()) continue;
-      const auto count = from.element->read(segment_name(stripe.segment),
-                                            stripe.row * kBlockBytes, copies[copy]);
+      const auto count =
+          from.element->read(segment_name(stripe.segment), stripe.row * kBlockBytes, copies[copy]);
       if (count.ok()) got_bytes[copy] = *count;
       out->read_blocks += got_bytes[copy] / kBlockBytes;
     }
@@ -122,9 +122,9 @@ void RaidGroup::check_columns(const Stripe& stripe, std::span<const std::optiona
     data[column].resize(height * kBlockBytes);
     size_t got_bytes = 0;
     if (member(index).takes_writes()) {
-      const auto count = member(index).element->read(
-          segment_name(stripe.segment), stripe.row * kBlockBytes,
-          {data[column].data(), blocks * kBlockBytes});
+      const auto count =
+          member(index).element->read(segment_name(stripe.segment), stripe.row * kBlockBytes,
+                                      {data[column].data(), blocks * kBlockBytes});
       if (count.ok()) got_bytes = *count;
       out->read_blocks += got_bytes / kBlockBytes;
     }
@@ -142,9 +142,9 @@ void RaidGroup::check_columns(const Stripe& stripe, std::span<const std::optiona
       char* into = data[column].data() + row * kBlockBytes;
       const bool recovered =
           layout_.parity_columns > 0 &&
-          recover_from_parity(stripe, column, row, end - row,
-                              [&](size_t i, BytesView block) { return fits(run[i], block.data()); },
-                              into);
+          recover_from_parity(
+              stripe, column, row, end - row,
+              [&](size_t i, BytesView block) { return fits(run[i], block.data()); }, into);
       if (recovered) {
         if ((members >> index & 1) != 0 && member(index).takes_writes()) {
           (void)mend(index, stripe, row, {into, (end - row) * kBlockBytes}, out);
@@ -167,10 +167,11 @@ void RaidGroup::check_columns(const Stripe& stripe, std::span<const std::optiona
   for (uint32_t p = 0; p < layout_.parity_columns; ++p) {
     const size_t index = layout_.parity_element(stripe, p);
     if ((members >> index & 1) == 0 || !member(index).takes_writes()) continue;
-    const auto count = member(index).element->read(segment_name(stripe.segment),
-                                                   stripe.row * kBlockBytes, stored);
+    const auto count =
+        member(index).element->read(segment_name(stripe.segment), stripe.row * kBlockBytes, stored);
     out->read_blocks += height;
-    if (count.ok() && *count == bytes && std::memcmp(stored.data(), parity[p], bytes) == 0) continue;
+    if (count.ok() && *count == bytes && std::memcmp(stored.data(), parity[p], bytes) == 0)
+      continue;
     (void)mend(index, stripe, 0, {parity[p], bytes}, out);
   }
 }

@@ -41,8 +41,7 @@ class CheckpointWriter {
 
  private:
   Status flatten(uint64_t inode_id, const InodePieces& pieces);
-  Status flatten_run(uint64_t inode_id, const InodePieces& pieces, const BlockRun& run,
-                     bool small);
+  Status flatten_run(uint64_t inode_id, const InodePieces& pieces, const BlockRun& run, bool small);
   Status write_data(uint64_t inode_id, const InodePieces& pieces, uint64_t from, uint64_t to,
                     bool small);
   // Takes blocks [from, to) away from the extents that have them.

@@ -49,7 +49,8 @@ bool Keeper::choose_victims() {
     }
   }
   victims_.clear();
-  garbage_blocks_ = static_cast<uint64_t>(std::max(0.0, stored - needed * kWasteMaxIdle) / redundancy);
+  garbage_blocks_ =
+      static_cast<uint64_t>(std::max(0.0, stored - needed * kWasteMaxIdle) / redundancy);
   const StoreStatus status = group_.status();
   const double live_bytes = needed / redundancy * static_cast<double>(kBlockBytes);
   const double room = static_cast<double>(status.available_bytes);

@@ -111,8 +111,7 @@ class DirectoryElement final : public Element {
     PAIRFS_ASSIGN(SharedFd fd, open(name, true));
     for (BytesView part : parts) {
       while (!part.empty()) {
-        const ssize_t n =
-            ::pwrite(fd->get(), part.data(), part.size(), static_cast<off_t>(offset));
+        const ssize_t n = ::pwrite(fd->get(), part.data(), part.size(), static_cast<off_t>(offset));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return Errno{errno};
         part.remove_prefix(static_cast<size_t>(n));
@@ -194,7 +193,8 @@ class DirectoryElement final : public Element {
   Result<Space> space() override {
     struct statvfs vfs;
     struct stat st;
-    // By path: a directory that was removed, moved or unmounted is missing, even if still open here.
+    // By path: a directory that was removed, moved or unmounted is missing, even if still open
+    // here.
     if (::statvfs(path_.c_str(), &vfs) != 0 || ::stat(path_.c_str(), &st) != 0) return Errno{errno};
     struct stat opened;
     if (::fstat(root_.get(), &opened) != 0) return Errno{errno};
@@ -270,8 +270,8 @@ std::unique_ptr<Element> open_directory_element(const std::string& path, bool cr
   }
   const int root = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (root < 0) {
-    *why = fmt::format("The element directory {} cannot be opened: {}.", path,
-                       std::strerror(errno));
+    *why =
+        fmt::format("The element directory {} cannot be opened: {}.", path, std::strerror(errno));
     return nullptr;
   }
   auto element = std::make_unique<DirectoryElement>(path, root, open_files_max);

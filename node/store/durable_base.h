@@ -21,10 +21,11 @@ struct VolumeParts {
   Opening opening;
   StoreConfig config;
   GroupRecord record;  // as it was found; change 0 when there was none
-  // Where the metadata of the token that it was opened with are; none once a newer one was confirmed.
+  // Where the metadata of the token that it was opened with are; none once a newer one was
+  // confirmed.
   std::string opened_from;
   std::vector<size_t> opened_from_members;
-  bool has_data = false;  // a consistency point was confirmed once
+  bool has_data = false;     // a consistency point was confirmed once
   bool table_ahead = false;  // a consistency point failed: the rows may be ahead of every token
   std::vector<StoreFinding> findings;  // what was bad when it was opened
   std::shared_ptr<RaidGroup> group;

@@ -25,7 +25,8 @@ std::unique_ptr<VolumeStore> open_durable_store(const StoreConfig& config, Epoch
                                                 BytesView token, std::string* why) {
   StoreConfig complete = with_recorded_elements(config, token);
   if (!complete.open_element) {
-    complete.open_element = [](const StoreConfig::Element& element, bool create, std::string* reason) {
+    complete.open_element = [](const StoreConfig::Element& element, bool create,
+                               std::string* reason) {
       return open_directory_element(element.path, create, reason);
     };
   }

@@ -100,7 +100,8 @@ bool is_safe_element_name(const std::string& name) {
       part_bytes = 0;
       continue;
     }
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-' && c != '_') return false;
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '-' && c != '_')
+      return false;
     if (c == '.' && part_bytes == 0) return false;  // neither "." nor ".."
     ++part_bytes;
   }
@@ -129,8 +130,12 @@ ElementAnswer serve_element_call(Element& element, const ElementCall& call, Byte
     case ElementCallKind::kWrite:
       note(element.write(call.name, call.offset_bytes, {&written, 1}));
       break;
-    case ElementCallKind::kSync: note(element.sync(call.name)); break;
-    case ElementCallKind::kSyncDirectory: note(element.sync_directory(call.name)); break;
+    case ElementCallKind::kSync:
+      note(element.sync(call.name));
+      break;
+    case ElementCallKind::kSyncDirectory:
+      note(element.sync_directory(call.name));
+      break;
     case ElementCallKind::kSize: {
       const auto size = element.size(call.name);
       note(size);
@@ -143,10 +148,18 @@ ElementAnswer serve_element_call(Element& element, const ElementCall& call, Byte
       if (entries.ok()) answer.entries = std::move(*entries);
       break;
     }
-    case ElementCallKind::kMakeDirectory: note(element.make_directory(call.name)); break;
-    case ElementCallKind::kRename: note(element.rename(call.name, call.second_name)); break;
-    case ElementCallKind::kLink: note(element.link(call.name, call.second_name)); break;
-    case ElementCallKind::kUnlink: note(element.unlink(call.name)); break;
+    case ElementCallKind::kMakeDirectory:
+      note(element.make_directory(call.name));
+      break;
+    case ElementCallKind::kRename:
+      note(element.rename(call.name, call.second_name));
+      break;
+    case ElementCallKind::kLink:
+      note(element.link(call.name, call.second_name));
+      break;
+    case ElementCallKind::kUnlink:
+      note(element.unlink(call.name));
+      break;
     case ElementCallKind::kPunch:
       note(element.punch(call.name, call.offset_bytes, call.length_bytes));
       break;
@@ -198,7 +211,9 @@ class RemoteElement final : public Element {
     call.offset_bytes = offset;
     return status(call, SharedBytes::from(std::move(joined)));
   }
-  Status sync(const std::string& name) override { return status(make(ElementCallKind::kSync, name)); }
+  Status sync(const std::string& name) override {
+    return status(make(ElementCallKind::kSync, name));
+  }
   Status sync_directory(const std::string& name) override {
     return status(make(ElementCallKind::kSyncDirectory, name));
   }

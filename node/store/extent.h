@@ -12,7 +12,7 @@ namespace pairfs {
 struct Extent {
   enum class Kind : uint8_t { kStored = 1, kZero = 2, kInline = 3 };
   Kind kind = Kind::kStored;
-  uint64_t from = 0;   // blocks of the inode
+  uint64_t from = 0;  // blocks of the inode
   uint64_t count = 0;
   // kStored
   Stripe stripe;
@@ -22,9 +22,7 @@ struct Extent {
   Bytes bytes;
 
   uint64_t to() const { return from + count; }
-  BlockState state() const {
-    return kind == Kind::kZero ? BlockState::kZero : BlockState::kData;
-  }
+  BlockState state() const { return kind == Kind::kZero ? BlockState::kZero : BlockState::kData; }
   // The part of it that covers blocks [part_from, part_to).
   Extent cut(uint64_t part_from, uint64_t part_to) const;
 };

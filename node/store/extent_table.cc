@@ -66,8 +66,7 @@ std::vector<Extent> ExtentTable::extents(uint64_t inode_id, uint64_t from_block,
     const Extent& extent = at.extent();
     if (extent.from >= to_block) break;
     if (extent.kind == Extent::Kind::kZero) continue;
-    found.push_back(
-        extent.cut(std::max(extent.from, from_block), std::min(extent.to(), to_block)));
+    found.push_back(extent.cut(std::max(extent.from, from_block), std::min(extent.to(), to_block)));
   }
   return found;
 }

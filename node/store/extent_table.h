@@ -51,8 +51,7 @@ class ExtentTable {
  public:
   ExtentTable(const RowTable& rows, RaidGroup& group) : rows_(rows), group_(group) {}
 
-  std::vector<BlockRun> block_runs(uint64_t inode_id, uint64_t from_block,
-                                   uint64_t to_block) const;
+  std::vector<BlockRun> block_runs(uint64_t inode_id, uint64_t from_block, uint64_t to_block) const;
   std::vector<Extent> extents(uint64_t inode_id, uint64_t from_block, uint64_t to_block) const;
   // Fills `into`, which begins with `from_block`, with the stored blocks; leaves holes alone.
   Status read(const std::vector<Extent>& extents, uint64_t from_block, char* into) const;

@@ -45,7 +45,8 @@ bool FramedFiles::any_ok() const {
 
 Status FramedFiles::on_each(const char* doing, const std::function<Status(Element&)>& call) {
   for (const size_t i : members()) {
-    if (!group_.member(i).takes_writes()) continue;  // also one that adopt() fills at the end of a rebuild
+    if (!group_.member(i).takes_writes())
+      continue;  // also one that adopt() fills at the end of a rebuild
     const Status done = call(*group_.member(i).element);
     if (done.error() == ENOSPC || done.error() == EDQUOT) {
       PAIRFS_TRY(group_.without_room(i, doing));
@@ -169,8 +170,7 @@ Result<size_t> FramedFiles::read(const std::string& name, uint64_t content_bytes
   for (uint64_t at = offset_bytes; at < end;) {
     const uint64_t frame = at / kFrameContentBytes, skip = at % kFrameContentBytes;
     const uint64_t step = std::min(end - at, kFrameContentBytes - skip);
-    std::memcpy(into.data() + done, frames.data() + (frame - first) * kFrameBytes + 4 + skip,
-                step);
+    std::memcpy(into.data() + done, frames.data() + (frame - first) * kFrameBytes + 4 + skip, step);
     done += step;
     at += step;
   }
@@ -217,13 +217,14 @@ Status FramedFiles::recover_frame(const std::string& name, uint64_t frame, std::
         !frame_is_good(name, frame, {bytes.data(), bytes.size()})) {
       continue;
     }
-    if (only_look || bad_member >= group_.size() || !group_.member(bad_member).ok()) return success();
+    if (only_look || bad_member >= group_.size() || !group_.member(bad_member).ok())
+      return success();
     auto& bad = group_.member(bad_member);
     const BytesView good(bytes.data(), bytes.size());
     if (auto written = bad.element->write(name, frame * kFrameBytes, {&good, 1}); written.ok()) {
       ++bad.repaired_blocks;
       log_warn("frame.repaired", "element={} file={} frame={}", group_.name_of(bad_member).id, name,
-                   frame);
+               frame);
     } else {
       group_.fail(bad_member, "repair", written.error());
     }

@@ -51,9 +51,9 @@ class FramedFiles {
     const std::string name_;
     uint64_t content_bytes_ = 0;
     uint32_t content_crc_ = 0;
-    Bytes tail_;                 // content of the frame that is not full
-    bool tail_written_ = true;   // as it is now
-    Bytes out_;                  // whole frames that are not written yet
+    Bytes tail_;                // content of the frame that is not full
+    bool tail_written_ = true;  // as it is now
+    Bytes out_;                 // whole frames that are not written yet
     uint64_t written_frames_ = 0;
   };
   // Begins a new file; one of this name is unlinked first, never written over.

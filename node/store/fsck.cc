@@ -1,5 +1,5 @@
-// Keeper::check: everything that the store keeps, looked at once. Bad copies of what is good elsewhere
-// are mended with `repair`; so are rows that count what can be counted anew.
+// Keeper::check: everything that the store keeps, looked at once. Bad copies of what is good
+// elsewhere are mended with `repair`; so are rows that count what can be counted anew.
 #include <map>
 
 #include "common/map_store.h"
@@ -17,12 +17,15 @@ std::vector<StoreFinding> Keeper::check(bool repair) {
   while (!walk.step(Instant::max())) {
   }
   if (walk.sum().mended_blocks > 0) {
-    findings.push_back({"data", fmt::format("{} blocks of data or parity are bad on one element",
-                                            walk.sum().mended_blocks), repair});
+    findings.push_back({"data",
+                        fmt::format("{} blocks of data or parity are bad on one element",
+                                    walk.sum().mended_blocks),
+                        repair});
   }
   if (walk.sum().lost_blocks > 0) {
-    findings.push_back({"lost", fmt::format("{} blocks of data are good on no element",
-                                            walk.sum().lost_blocks), false});
+    findings.push_back(
+        {"lost", fmt::format("{} blocks of data are good on no element", walk.sum().lost_blocks),
+         false});
   }
   return findings;
 }
@@ -32,7 +35,8 @@ void Keeper::check_elements(bool repair, std::vector<StoreFinding>* findings) {
     auto& member = group_.member(i);
     const ElementName name = group_.name_of(i);
     if (!member.ok()) {
-      findings->push_back({"element", fmt::format("{} is {}", name.id, to_string(member.state.load())), false});
+      findings->push_back(
+          {"element", fmt::format("{} is {}", name.id, to_string(member.state.load())), false});
       continue;
     }
     const Bytes expected = encode_superblock(superblock_of(i));
@@ -68,12 +72,16 @@ void Keeper::check_metadata(bool repair, std::vector<StoreFinding>* findings) {
   for (const std::string& name : names) {
     const auto checked = parts_.files->check(directory + "/" + name, !repair);
     if (checked.mended_frames > 0) {
-      findings->push_back({"metadata", fmt::format("{} frames of {}/{} are bad on one element",
-                                                   checked.mended_frames, directory, name), repair});
+      findings->push_back({"metadata",
+                           fmt::format("{} frames of {}/{} are bad on one element",
+                                       checked.mended_frames, directory, name),
+                           repair});
     }
     if (checked.lost_frames > 0) {
-      findings->push_back({"lost", fmt::format("{} frames of {}/{} are good on no element",
-                                               checked.lost_frames, directory, name), false});
+      findings->push_back({"lost",
+                           fmt::format("{} frames of {}/{} are good on no element",
+                                       checked.lost_frames, directory, name),
+                           false});
     }
   }
 }
@@ -94,16 +102,22 @@ void Keeper::check_stripe_rows(bool repair, std::vector<StoreFinding>* findings)
     FieldReader key(row->key().substr(2));
     const auto inode_id = key.big<uint64_t>();
     if (!extent) {
-      findings->push_back({"extent", fmt::format("an extent row of inode {:x} cannot be understood", inode_id), false});
+      findings->push_back(
+          {"extent", fmt::format("an extent row of inode {:x} cannot be understood", inode_id),
+           false});
       continue;
     }
     if (inode_id == inode_before && extent->from < end_before)
-      findings->push_back({"extent", fmt::format("two extents of inode {:x} have block {}", inode_id, extent->from), false});
+      findings->push_back(
+          {"extent", fmt::format("two extents of inode {:x} have block {}", inode_id, extent->from),
+           false});
     inode_before = inode_id;
     end_before = extent->to();
     if (extent->kind != Extent::Kind::kStored) continue;
     if (extent->first_block + extent->count > extent->stripe.blocks)
-      findings->push_back({"extent", fmt::format("an extent of inode {:x} goes beyond its stripe", inode_id), false});
+      findings->push_back({"extent",
+                           fmt::format("an extent of inode {:x} goes beyond its stripe", inode_id),
+                           false});
     auto& entry = counted[{extent->stripe.segment, extent->stripe.row}];
     entry.stripe = extent->stripe;
     entry.blocks += extent->count;
@@ -121,18 +135,25 @@ void Keeper::check_stripe_rows(bool repair, std::vector<StoreFinding>* findings)
     const auto found = counted.find({use->stripe.segment, use->stripe.row});
     const uint64_t blocks = found == counted.end() ? 0 : found->second.blocks;
     if (blocks != use->live_blocks) {
-      findings->push_back({"stripe", fmt::format("the stripe at row {} of {} counts {} blocks in use, {} are",
-                                                 use->stripe.row, RaidGroup::segment_name(use->stripe.segment),
-                                                 use->live_blocks, blocks), repair});
-      if (blocks > 0) batch->put(row->key(), encode_stripe_use({use->stripe, static_cast<uint32_t>(blocks)}));
-      else batch->erase(row->key());
+      findings->push_back(
+          {"stripe",
+           fmt::format("the stripe at row {} of {} counts {} blocks in use, {} are",
+                       use->stripe.row, RaidGroup::segment_name(use->stripe.segment),
+                       use->live_blocks, blocks),
+           repair});
+      if (blocks > 0)
+        batch->put(row->key(), encode_stripe_use({use->stripe, static_cast<uint32_t>(blocks)}));
+      else
+        batch->erase(row->key());
       changed = true;
     }
     if (found != counted.end()) counted.erase(found);
   }
   for (const auto& [name, entry] : counted) {
-    findings->push_back({"stripe", fmt::format("the stripe at row {} of {} has no row", name.second,
-                                               RaidGroup::segment_name(name.first)), repair});
+    findings->push_back({"stripe",
+                         fmt::format("the stripe at row {} of {} has no row", name.second,
+                                     RaidGroup::segment_name(name.first)),
+                         repair});
     batch->put(stripe_key(name.first, name.second),
                encode_stripe_use({entry.stripe, static_cast<uint32_t>(entry.blocks)}));
     changed = true;

@@ -27,11 +27,16 @@ ElementName take_name(FieldReader* fields) {
 
 const char* to_string(MemberState state) {
   switch (state) {
-    case MemberState::kOk: return "ok";
-    case MemberState::kMissing: return "missing";
-    case MemberState::kFailed: return "failed";
-    case MemberState::kRebuilding: return "rebuilding";
-    case MemberState::kStale: return "stale";
+    case MemberState::kOk:
+      return "ok";
+    case MemberState::kMissing:
+      return "missing";
+    case MemberState::kFailed:
+      return "failed";
+    case MemberState::kRebuilding:
+      return "rebuilding";
+    case MemberState::kStale:
+      return "stale";
   }
   return "failed";
 }

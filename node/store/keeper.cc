@@ -12,9 +12,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLookPeriod = 1s;
-constexpr Duration kNotePeriod = 2s;        // how often progress is worth a record in the log
-constexpr Duration kReturnDelay = 2s;       // a missing element is looked for after this
-constexpr Duration kSpareDelay = 30s;       // and replaced by a spare after this
+constexpr Duration kNotePeriod = 2s;   // how often progress is worth a record in the log
+constexpr Duration kReturnDelay = 2s;  // a missing element is looked for after this
+constexpr Duration kSpareDelay = 30s;  // and replaced by a spare after this
 constexpr size_t kSparesMax = 16;
 
 }  // namespace
@@ -127,8 +127,8 @@ void Keeper::look_for(size_t index) {
 void Keeper::use_spares() {
   for (size_t i = 0; i < group_.size(); ++i) {
     const MemberState state = group_.member(i).state.load();
-    const bool lost = state == MemberState::kFailed ||
-                      (state == MemberState::kMissing && boot_now() - gone_since_[i] >= kSpareDelay);
+    const bool lost = state == MemberState::kFailed || (state == MemberState::kMissing &&
+                                                        boot_now() - gone_since_[i] >= kSpareDelay);
     if (!lost || !group_.can_serve()) continue;
     ElementName spare;
     {
@@ -210,7 +210,8 @@ void Keeper::start_rebuilds() {
 }
 
 // As many as the level can lose, and one more. Of mirrors, all copies of a set that is whole: then
-// whatever can serve without some elements has the metadata, too, as when a machine takes half of them.
+// whatever can serve without some elements has the metadata, too, as when a machine takes half of
+// them.
 bool Keeper::wants_metadata(size_t index) const {
   const auto& layout = group_.layout();
   const std::vector<size_t> members = parts_.files->members();
@@ -241,7 +242,8 @@ bool Keeper::copy_metadata(size_t index) {
   // The log may still name the consistency point that this opening began with.
   auto& sources = parts_.opened_from_members;
   const bool has = std::find(sources.begin(), sources.end(), index) != sources.end();
-  if (!has && std::any_of(sources.begin(), sources.end(), [&](size_t i) { return group_.member(i).ok(); })) {
+  if (!has && std::any_of(sources.begin(), sources.end(),
+                          [&](size_t i) { return group_.member(i).ok(); })) {
     done = FramedFiles(group_, sources).adopt(index, parts_.opened_from);
     if (done.ok()) sources.push_back(index);
   }
@@ -331,7 +333,7 @@ void Keeper::work(Instant deadline) {
     ++scrub_progress_.finished_count;
     group_.note_change();
     log_info("scrub.finished", "checked={} repaired={} lost={}", scrub_progress_.checked_blocks,
-                 scrub_progress_.repaired_blocks, scrub_progress_.lost_blocks);
+             scrub_progress_.repaired_blocks, scrub_progress_.lost_blocks);
   }
   walk_.reset();
 }
@@ -364,7 +366,7 @@ void Keeper::finish_rebuild() {
   const uint64_t lost = walk_->sum().lost_blocks;
   group_.set_state(index, MemberState::kOk);
   log_info("rebuild.finished", "element={} written={} lost={}", group_.name_of(index).id,
-               walk_->sum().mended_blocks, lost);
+           walk_->sum().mended_blocks, lost);
   {
     std::lock_guard lock(mutex_);
     rebuild_progress_.state = "idle";
@@ -438,7 +440,8 @@ std::string Keeper::check_place(const std::string& path, const std::string& exce
   const auto element = parts_.config.open_element({"", path, "dir"}, true, &why);
   if (!element) return why;
   const auto entries = element->list("");
-  if (!entries.ok()) return fmt::format("{} cannot be read: {}.", path, std::strerror(entries.error()));
+  if (!entries.ok())
+    return fmt::format("{} cannot be read: {}.", path, std::strerror(entries.error()));
   for (const Element::Entry& entry : *entries) {
     const auto owned = parse_owned_name(entry.name);
     if (!owned || owned->kind != "superblock") continue;
@@ -448,8 +451,10 @@ std::string Keeper::check_place(const std::string& path, const std::string& exce
     if (!superblock) continue;
     if (superblock->cluster_id != parts_.config.cluster_id ||
         superblock->volume != parts_.config.volume || superblock->element_id != except_id) {
-      return fmt::format("{} holds element {} of volume {}: empty it first if its data are not "
-                         "needed.", path, superblock->element_id, to_string(superblock->volume));
+      return fmt::format(
+          "{} holds element {} of volume {}: empty it first if its data are not "
+          "needed.",
+          path, superblock->element_id, to_string(superblock->volume));
     }
   }
   return "";
@@ -483,7 +488,9 @@ std::string Keeper::change(const ElementWish& wish) {
     if (spares_.size() >= kSparesMax)
       return fmt::format("There are {} spares already; that is the most.", kSparesMax);
     size_t number = 0;
-    const auto name = [&] { return fmt::format("{}-s{}", to_string(parts_.config.volume), number); };
+    const auto name = [&] {
+      return fmt::format("{}-s{}", to_string(parts_.config.volume), number);
+    };
     const auto taken = [&](const ElementName& spare) { return spare.id == name(); };
     while (std::any_of(spares_.begin(), spares_.end(), taken)) ++number;
     spares_.push_back({name(), wish.path, "dir"});
@@ -500,25 +507,34 @@ std::string Keeper::change(const ElementWish& wish) {
     }
   }
   const auto index = find(wish.id);
-  if (!index) return fmt::format("Volume {} has no element \"{}\".", to_string(parts_.config.volume), wish.id);
+  if (!index)
+    return fmt::format("Volume {} has no element \"{}\".", to_string(parts_.config.volume),
+                       wish.id);
   switch (wish.what) {
     case What::kRemoveSpare:
-      return fmt::format("{} is in use, and RAID level {} needs all of its elements: replace it, or "
-                         "add a spare and fail it.", wish.id, group_.level());
+      return fmt::format(
+          "{} is in use, and RAID level {} needs all of its elements: replace it, or "
+          "add a spare and fail it.",
+          wish.id, group_.level());
     case What::kFail:
       if (group_.member(*index).state.load() == MemberState::kFailed) return "";
       if (!group_.can_serve_without(*index))
-        return fmt::format("Volume {} cannot do without {} now: too many of its elements are not "
-                           "ok.", to_string(parts_.config.volume), wish.id);
+        return fmt::format(
+            "Volume {} cannot do without {} now: too many of its elements are not "
+            "ok.",
+            to_string(parts_.config.volume), wish.id);
       group_.set_state(*index, MemberState::kFailed);
       look_at_ = {};
       return "";
     case What::kReplace: {
       const MemberState state = group_.member(*index).state.load();
-      if (state == MemberState::kRebuilding) return fmt::format("{} is being rebuilt already.", wish.id);
+      if (state == MemberState::kRebuilding)
+        return fmt::format("{} is being rebuilt already.", wish.id);
       if (!group_.can_serve_without(*index))
-        return fmt::format("Volume {} cannot do without {} now: too many of its elements are not "
-                           "ok.", to_string(parts_.config.volume), wish.id);
+        return fmt::format(
+            "Volume {} cannot do without {} now: too many of its elements are not "
+            "ok.",
+            to_string(parts_.config.volume), wish.id);
       ElementName name = group_.name_of(*index);
       const bool moves = !wish.path.empty() && wish.path != name.path;
       if (!moves && state == MemberState::kOk)

@@ -1,6 +1,6 @@
-// Keeps a volume's RAID group whole while it serves: looks for elements that are gone or full, takes
-// them back when they return, lets spares step in, rebuilds, copies metadata to as many members as
-// the level promises, scrubs. Also what operators ask of elements.
+// Keeps a volume's RAID group whole while it serves: looks for elements that are gone or full,
+// takes them back when they return, lets spares step in, rebuilds, copies metadata to as many
+// members as the level promises, scrubs. Also what operators ask of elements.
 //
 // run() and change(): worker, one at a time and never while a consistency point is written. The
 // others: any thread.
@@ -34,7 +34,8 @@ class Keeper {
   bool has_moves() const { return moves_wanted_; }
   // Blocks of data that a consistency point wrote for commands. Worker.
   void note_written(uint64_t blocks);
-  // Blocks of data that could be written in place of what is dead, when that is cleaned. Any thread.
+  // Blocks of data that could be written in place of what is dead, when that is cleaned. Any
+  // thread.
   uint64_t garbage_blocks() const { return garbage_blocks_; }
 
  private:

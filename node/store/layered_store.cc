@@ -99,8 +99,7 @@ class LayeredStore final : public VolumeStore {
   std::shared_ptr<Maintenance> maintenance() override { return base_->maintenance(); }
 
  private:
-  std::vector<BlockRun> block_runs(uint64_t inode_id, uint64_t from_block,
-                                   uint64_t to_block) const;
+  std::vector<BlockRun> block_runs(uint64_t inode_id, uint64_t from_block, uint64_t to_block) const;
 
   void release_garbage() {
     if (garbage_.empty()) return;
@@ -110,9 +109,9 @@ class LayeredStore final : public VolumeStore {
 
   std::shared_ptr<BaseStore> base_;
   std::shared_ptr<Overlay> active_ = std::make_shared<Overlay>();
-  std::shared_ptr<Overlay> frozen_;                 // null unless a consistency point is made
-  std::shared_ptr<LayeredCheckpoint> checkpoint_;   // the one of frozen_
-  std::deque<std::shared_ptr<Overlay>> garbage_;    // durable ones, freed a few rows at a time
+  std::shared_ptr<Overlay> frozen_;                // null unless a consistency point is made
+  std::shared_ptr<LayeredCheckpoint> checkpoint_;  // the one of frozen_
+  std::deque<std::shared_ptr<Overlay>> garbage_;   // durable ones, freed a few rows at a time
   Sequence applied_;
 };
 

@@ -87,8 +87,8 @@ class MemoryBase final : public BaseStore {
     std::memcpy(&name, token.data(), sizeof(name));
     auto it = disk.snapshots_.find(name);
     if (it == disk.snapshots_.end()) {
-      return fail(fmt::format("consistency point {} of epoch {} is not there", name.number,
-                              name.epoch));
+      return fail(
+          fmt::format("consistency point {} of epoch {} is not there", name.number, name.epoch));
     }
     it->second.needed_by = std::max(it->second.needed_by, epoch);
     base->state_ = it->second.state;
@@ -123,8 +123,8 @@ class MemoryBase final : public BaseStore {
     auto now = state();
     const InodePieces* pieces = now->find_inode(inode_id);
     if (pieces == nullptr) return nullptr;
-    return std::make_unique<MemoryRead>(
-        std::move(now), pieces, ByteRange{block_start(from_block), block_start(to_block)});
+    return std::make_unique<MemoryRead>(std::move(now), pieces,
+                                        ByteRange{block_start(from_block), block_start(to_block)});
   }
 
   Result<Bytes> write(const Overlay& frozen, Sequence sequence) override {

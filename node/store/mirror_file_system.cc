@@ -119,9 +119,9 @@ class MirrorFileSystem::Directory final : public rocksdb::FSDirectory {
   Directory(std::shared_ptr<FramedFiles> files, std::string name)
       : files_(std::move(files)), name_(std::move(name)) {}
   IOStatus Fsync(const IOOptions&, IODebugContext*) override {
-    return to_io_status(files_->on_each("sync directory",
-                                        [&](Element& e) { return e.sync_directory(name_); }),
-                        name_);
+    return to_io_status(
+        files_->on_each("sync directory", [&](Element& e) { return e.sync_directory(name_); }),
+        name_);
   }
 
  private:
@@ -132,8 +132,7 @@ class MirrorFileSystem::Directory final : public rocksdb::FSDirectory {
 MirrorFileSystem::MirrorFileSystem(std::shared_ptr<FramedFiles> files)
     : FileSystemWrapper(rocksdb::FileSystem::Default()), files_(std::move(files)) {}
 
-void MirrorFileSystem::note_manifest(const std::string& name, uint64_t length_bytes,
-                                     uint32_t crc) {
+void MirrorFileSystem::note_manifest(const std::string& name, uint64_t length_bytes, uint32_t crc) {
   std::lock_guard lock(mutex_);
   if (manifest_name_ != name) manifest_crcs_.clear();
   manifest_name_ = name;
@@ -172,10 +171,12 @@ void MirrorFileSystem::point_confirmed(uint64_t number) {
 }
 
 IOStatus MirrorFileSystem::unlink(const std::string& name) {
-  return to_io_status(files_->on_each("unlink", [&](Element& element) -> Status {
-    const Status gone = element.unlink(name);
-    return gone.error() == ENOENT ? success() : gone;
-  }), name);
+  return to_io_status(files_->on_each("unlink",
+                                      [&](Element& element) -> Status {
+                                        const Status gone = element.unlink(name);
+                                        return gone.error() == ENOENT ? success() : gone;
+                                      }),
+                      name);
 }
 
 IOStatus MirrorFileSystem::DeleteFile(const std::string& path, const IOOptions&, IODebugContext*) {
@@ -199,9 +200,9 @@ IOStatus MirrorFileSystem::NewSequentialFile(const std::string& path, const rock
   return to_io_status(size, name);
 }
 
-IOStatus MirrorFileSystem::NewRandomAccessFile(
-    const std::string& path, const rocksdb::FileOptions&,
-    std::unique_ptr<rocksdb::FSRandomAccessFile>* result, IODebugContext*) {
+IOStatus MirrorFileSystem::NewRandomAccessFile(const std::string& path, const rocksdb::FileOptions&,
+                                               std::unique_ptr<rocksdb::FSRandomAccessFile>* result,
+                                               IODebugContext*) {
   const std::string name = name_of(path);
   auto size = files_->size(name);
   if (size.ok()) *result = std::make_unique<ReadFile>(files_, name, *size);
@@ -270,10 +271,12 @@ IOStatus MirrorFileSystem::GetChildrenFileAttributes(const std::string& path,
 
 IOStatus MirrorFileSystem::CreateDir(const std::string& path, const IOOptions&, IODebugContext*) {
   const std::string name = name_of(path);
-  return to_io_status(files_->on_each("make directory", [&](Element& element) -> Status {
-    const Status made = element.make_directory(name);
-    return made.error() == EEXIST ? success() : made;
-  }), name);
+  return to_io_status(files_->on_each("make directory",
+                                      [&](Element& element) -> Status {
+                                        const Status made = element.make_directory(name);
+                                        return made.error() == EEXIST ? success() : made;
+                                      }),
+                      name);
 }
 IOStatus MirrorFileSystem::CreateDirIfMissing(const std::string& path, const IOOptions& options,
                                               IODebugContext* debug) {
@@ -301,8 +304,7 @@ IOStatus MirrorFileSystem::GetAbsolutePath(const std::string& path, const IOOpti
 IOStatus MirrorFileSystem::RenameFile(const std::string& from, const std::string& to,
                                       const IOOptions&, IODebugContext*) {
   return to_io_status(
-      files_->on_each("rename",
-                      [&](Element& e) { return e.rename(name_of(from), name_of(to)); }),
+      files_->on_each("rename", [&](Element& e) { return e.rename(name_of(from), name_of(to)); }),
       from);
 }
 IOStatus MirrorFileSystem::LinkFile(const std::string& from, const std::string& to,
@@ -322,8 +324,8 @@ IOStatus MirrorFileSystem::AreFilesSame(const std::string& a, const std::string&
   return IOStatus::OK();
 }
 // Who may open a volume is decided by its epoch, not by a lock.
-IOStatus MirrorFileSystem::LockFile(const std::string&, const IOOptions&,
-                                    rocksdb::FileLock** lock, IODebugContext*) {
+IOStatus MirrorFileSystem::LockFile(const std::string&, const IOOptions&, rocksdb::FileLock** lock,
+                                    IODebugContext*) {
   *lock = new NoLock;
   return IOStatus::OK();
 }
@@ -363,8 +365,7 @@ IOStatus MirrorFileSystem::NewMemoryMappedFileBuffer(
     const std::string&, std::unique_ptr<rocksdb::MemoryMappedFileBuffer>*) {
   return IOStatus::NotSupported("NewMemoryMappedFileBuffer");
 }
-IOStatus MirrorFileSystem::Truncate(const std::string&, size_t, const IOOptions&,
-                                    IODebugContext*) {
+IOStatus MirrorFileSystem::Truncate(const std::string&, size_t, const IOOptions&, IODebugContext*) {
   return IOStatus::NotSupported("Truncate");
 }
 

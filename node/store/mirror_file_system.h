@@ -44,8 +44,7 @@ class MirrorFileSystem final : public rocksdb::FileSystemWrapper {
                            std::unique_ptr<rocksdb::FSWritableFile>* result,
                            IODebugContext*) override;
   IOStatus ReopenWritableFile(const std::string&, const rocksdb::FileOptions&,
-                              std::unique_ptr<rocksdb::FSWritableFile>*,
-                              IODebugContext*) override;
+                              std::unique_ptr<rocksdb::FSWritableFile>*, IODebugContext*) override;
   IOStatus ReuseWritableFile(const std::string&, const std::string&, const rocksdb::FileOptions&,
                              std::unique_ptr<rocksdb::FSWritableFile>*, IODebugContext*) override;
   IOStatus NewRandomRWFile(const std::string&, const rocksdb::FileOptions&,

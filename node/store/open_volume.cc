@@ -57,30 +57,32 @@ class Opener {
   std::string foreign_why_;  // of the first element that is somebody else's
 };
 
-bool Opener::check_superblock(size_t index, const std::string& name,
-                              const Superblock& superblock) {
+bool Opener::check_superblock(size_t index, const std::string& name, const Superblock& superblock) {
   const auto& element = config_.elements[index];
   if (superblock.version != kStorageVersion) {
     return refuse("{} holds data of storage version {}, this program knows version {}.",
                   element.path, superblock.version, kStorageVersion);
   }
   if (superblock.cluster_id != config_.cluster_id) {
-    return refuse("{} belongs to another cluster ({:016x}, not {:016x}): choose another "
-                  "directory, or empty it if its data are not needed.",
-                  element.path, superblock.cluster_id, config_.cluster_id);
+    return refuse(
+        "{} belongs to another cluster ({:016x}, not {:016x}): choose another "
+        "directory, or empty it if its data are not needed.",
+        element.path, superblock.cluster_id, config_.cluster_id);
   }
   if (superblock.volume != config_.volume || superblock.element_id != element.id) {
-    return refuse("{} is element {} of volume {}, not element {} of volume {}: were disks or "
-                  "paths swapped? ({})",
-                  element.path, superblock.element_id, to_string(superblock.volume), element.id,
-                  to_string(config_.volume), name);
+    return refuse(
+        "{} is element {} of volume {}, not element {} of volume {}: were disks or "
+        "paths swapped? ({})",
+        element.path, superblock.element_id, to_string(superblock.volume), element.id,
+        to_string(config_.volume), name);
   }
   if (superblock.raid_level != config_.raid_level ||
       superblock.element_count != config_.elements.size() || superblock.element_index != index) {
-    return refuse("{} was element {} of {} at RAID level {}; it is configured as {} of {} at "
-                  "level {}.",
-                  element.path, superblock.element_index + 1, superblock.element_count,
-                  superblock.raid_level, index + 1, config_.elements.size(), config_.raid_level);
+    return refuse(
+        "{} was element {} of {} at RAID level {}; it is configured as {} of {} at "
+        "level {}.",
+        element.path, superblock.element_index + 1, superblock.element_count, superblock.raid_level,
+        index + 1, config_.elements.size(), config_.raid_level);
   }
   return true;
 }
@@ -109,7 +111,8 @@ bool Opener::survey(std::vector<FoundElement>& elements) {
       const auto superblock = count.ok() ? decode_superblock(bytes) : std::nullopt;
       if (!superblock) {
         log_warn("superblock.damaged", "path={} name={}", config_.elements[i].path, entry.name);
-        findings_.push_back({"superblock", fmt::format("{} of {}", entry.name, config_.elements[i].id), false});
+        findings_.push_back(
+            {"superblock", fmt::format("{} of {}", entry.name, config_.elements[i].id), false});
         continue;
       }
       if (!check_superblock(i, entry.name, *superblock)) {
@@ -143,9 +146,11 @@ MemberState Opener::state_of(size_t index, bool* only_cautious) const {
   // A superblock of an older opening: it was away, or is an old copy.
   if (found.newest->opening < token_->opening) return MemberState::kStale;
   if (recorded == MemberState::kRebuilding) return recorded;
-  // A record that is newer than the token may say that a rebuild has ended: nothing is lacking then.
+  // A record that is newer than the token may say that a rebuild has ended: nothing is lacking
+  // then.
   const auto at_token = decode_group_record(token_->group);
-  const bool rebuilt_since = recorded == MemberState::kOk && at_token && at_token->change < record_.change;
+  const bool rebuilt_since =
+      recorded == MemberState::kOk && at_token && at_token->change < record_.change;
   if ((token_->in_sync >> index & 1) == 0 && !rebuilt_since) return MemberState::kStale;
   *only_cautious = recorded != MemberState::kOk;
   return *only_cautious ? MemberState::kStale : MemberState::kOk;
@@ -166,9 +171,10 @@ bool Opener::choose_members() {
       opening_.number = found.last.number + 1;
     }
     if (!token_ && found.confirmed) {
-      return refuse("{} holds confirmed data of volume {}, but no consistency point was named: "
-                    "nothing is overwritten.",
-                    config_.elements[i].path, to_string(config_.volume));
+      return refuse(
+          "{} holds confirmed data of volume {}, but no consistency point was named: "
+          "nothing is overwritten.",
+          config_.elements[i].path, to_string(config_.volume));
     }
   }
   // Segment names have 12 bits for the opening.
@@ -190,8 +196,8 @@ bool Opener::choose_members() {
     }
     if (only_cautious) cautious.push_back(i);
     if (member.state != MemberState::kOk) {
-      log_warn("element.state", "state={} element={} path={}", to_string(member.state.load()), member.name.id,
-                   member.name.path);
+      log_warn("element.state", "state={} element={} path={}", to_string(member.state.load()),
+               member.name.id, member.name.path);
     }
   }
   for (const size_t i : cautious) {
@@ -199,10 +205,11 @@ bool Opener::choose_members() {
   }
   if (!group_->can_serve()) {
     if (!foreign_why_.empty()) return refuse("{}", foreign_why_);
-    return refuse("Volume {} needs more of its elements than are there: RAID level {} can spare "
-                  "{} of {}.",
-                  to_string(config_.volume), config_.raid_level, group_->layout().tolerance(),
-                  group_->size());
+    return refuse(
+        "Volume {} needs more of its elements than are there: RAID level {} can spare "
+        "{} of {}.",
+        to_string(config_.volume), config_.raid_level, group_->layout().tolerance(),
+        group_->size());
   }
   return true;
 }
@@ -223,16 +230,16 @@ bool Opener::claim() {
     // A token is named, so there are data that an opening without one must not overlook.
     const Status done = claim_element(*member.element, superblock, token_.has_value());
     if (done.error() == EEXIST) {
-      return refuse("{} is being opened by another process for the same epoch {}.", member.name.path,
-                    epoch_);
+      return refuse("{} is being opened by another process for the same epoch {}.",
+                    member.name.path, epoch_);
     }
     if (!done.ok()) group_->fail(i, "write superblock", done.error());
   }
   if (!group_->can_serve()) {
     return refuse("Volume {}: too many elements cannot be written.", to_string(config_.volume));
   }
-  for (size_t i = 0;
-       i < group_->size() && metadata_members_.size() <= group_->layout().tolerance(); ++i) {
+  for (size_t i = 0; i < group_->size() && metadata_members_.size() <= group_->layout().tolerance();
+       ++i) {
     if (group_->member(i).ok()) metadata_members_.push_back(i);
   }
   return true;
@@ -250,9 +257,12 @@ bool Opener::check_manifests(std::vector<size_t>* sources) {
       manifest_content_ = std::move(*content);
       sources->push_back(i);
     } else {
-      log_warn("manifest.unusable", "element={} directory={}", group_->member(i).name.id, directory);
-      findings_.push_back({"metadata", fmt::format("{}/{} of {}", directory, token_->manifest,
-                                                   group_->member(i).name.id), true});
+      log_warn("manifest.unusable", "element={} directory={}", group_->member(i).name.id,
+               directory);
+      findings_.push_back(
+          {"metadata",
+           fmt::format("{}/{} of {}", directory, token_->manifest, group_->member(i).name.id),
+           true});
     }
   }
   if (!sources->empty()) return true;
@@ -293,7 +303,8 @@ bool Opener::fill_directory(size_t index, const std::vector<size_t>& sources,
       if (linked.ok()) continue;
       if (linked.error() != ENOENT) return ended(linked);
       if (std::find(sources.begin(), sources.end(), index) != sources.end())
-        findings_.push_back({"metadata", fmt::format("{} of {} is gone", source, member.name.id), true});
+        findings_.push_back(
+            {"metadata", fmt::format("{} of {} is gone", source, member.name.id), true});
       // A table that no member can give may be one that the manifest does not name.
       if (!copy_table(index, sources, table)) (void)element.unlink(temporary + "/" + table);
     }
@@ -319,15 +330,13 @@ bool Opener::build_directory(const std::vector<size_t>& sources) {
       if (entry.name.ends_with(".sst")) tables.insert(entry.name);
     }
   }
-  std::erase_if(metadata_members_,
-                [&](size_t i) { return !fill_directory(i, sources, tables); });
+  std::erase_if(metadata_members_, [&](size_t i) { return !fill_directory(i, sources, tables); });
   if (!metadata_members_.empty() && group_->can_serve()) return true;
   return refuse("The metadata directory of volume {} cannot be written.",
                 to_string(config_.volume));
 }
 
-std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements,
-                                        BytesView token_bytes) {
+std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements, BytesView token_bytes) {
   const auto layout = RaidGroup::layout_of(config_.raid_level, elements.size(), why_);
   if (!layout) return std::nullopt;
   if (!token_bytes.empty()) {
@@ -374,10 +383,11 @@ std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements,
 std::optional<GroupRecord> newest_group_record(const StoreConfig& config, BytesView token) {
   std::optional<GroupRecord> newest;
   const auto named = decode_token(token);
-  for (const BytesView bytes : {named ? BytesView(named->group) : BytesView(),
-                                BytesView(config.group_record)}) {
+  for (const BytesView bytes :
+       {named ? BytesView(named->group) : BytesView(), BytesView(config.group_record)}) {
     auto record = decode_group_record(bytes);
-    if (!record || record->change == 0 || record->members.size() != config.elements.size()) continue;
+    if (!record || record->change == 0 || record->members.size() != config.elements.size())
+      continue;
     if (!newest || newest->change < record->change) newest = std::move(record);
   }
   return newest;

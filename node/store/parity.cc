@@ -33,8 +33,8 @@ void combine(std::vector<unsigned char> coefficients, std::vector<unsigned char*
 
 void compute_parity(std::span<const char* const> data, std::span<char* const> parity,
                     size_t bytes) {
-  const auto matrix = make_matrix(static_cast<uint32_t>(data.size()),
-                                  static_cast<uint32_t>(parity.size()));
+  const auto matrix =
+      make_matrix(static_cast<uint32_t>(data.size()), static_cast<uint32_t>(parity.size()));
   const size_t skip = data.size() * data.size();  // the data's own rows: an identity
   std::vector<unsigned char*> in, out;
   for (const char* column : data) in.push_back(octets(column));
@@ -54,7 +54,8 @@ void reconstruct_column(uint32_t data_columns, uint32_t parity_columns,
     rows.insert(rows.end(), row, row + data_columns);
     in.push_back(octets(column.bytes));
   }
-  const int singular = gf_invert_matrix(rows.data(), inverse.data(), static_cast<int>(data_columns));
+  const int singular =
+      gf_invert_matrix(rows.data(), inverse.data(), static_cast<int>(data_columns));
   ENSURE(singular == 0, "columns do not determine column {} of {}", wanted, data_columns);
   const auto row = inverse.begin() + wanted * data_columns;
   combine({row, row + data_columns}, in, {octets(into)}, bytes);

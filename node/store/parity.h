@@ -10,8 +10,7 @@
 namespace pairfs {
 
 // Fills `parity` (one or two columns) from `data`; all columns are `bytes` long.
-void compute_parity(std::span<const char* const> data, std::span<char* const> parity,
-                    size_t bytes);
+void compute_parity(std::span<const char* const> data, std::span<char* const> parity, size_t bytes);
 
 // One column that is there: data columns are numbered from 0, parity follows behind them.
 struct GivenColumn {

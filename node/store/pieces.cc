@@ -19,10 +19,13 @@ Kind softened(Kind old_kind, Kind how) {
 
 BlockState state_of(Kind kind) {
   switch (kind) {
-    case Kind::kData: return BlockState::kData;
+    case Kind::kData:
+      return BlockState::kData;
     case Kind::kZero:
-    case Kind::kSoftZero: return BlockState::kZero;
-    default: return BlockState::kHole;
+    case Kind::kSoftZero:
+      return BlockState::kZero;
+    default:
+      return BlockState::kHole;
   }
 }
 bool is_opaque(Kind kind) { return kind >= Kind::kHole; }
@@ -106,7 +109,9 @@ void InodePieces::soften(ByteRange part, Kind kind) {
         if (becomes == piece.kind && piece.bytes.empty()) return;
         out.push_back({range.from, Piece{range.to, becomes, {}, 0}});
       },
-      [&](ByteRange range) { out.push_back({range.from, Piece{range.to, kind, {}, 0}}); });
+      [&](ByteRange range) {
+        out.push_back({range.from, Piece{range.to, kind, {}, 0}});
+      });
   for (auto& [from, piece] : out) set(from, std::move(piece));
 }
 
@@ -234,8 +239,7 @@ std::vector<BlockRun> merge_runs(const std::vector<BlockRun>& upper,
     while (at < to) {
       while (low != lower.end() && low->to <= at) ++low;
       const bool inside = low != lower.end() && low->from <= at;
-      const uint64_t next =
-          std::min(to, inside ? low->to : (low != lower.end() ? low->from : to));
+      const uint64_t next = std::min(to, inside ? low->to : (low != lower.end() ? low->from : to));
       if (inside) {
         append_run(&out, {at, next, std::max(state, low->state), low->opaque});
       } else if (fill) {

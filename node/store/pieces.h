@@ -33,8 +33,8 @@ class InodePieces {
   struct Piece {
     uint64_t to = 0;
     Kind kind = Kind::kWipe;
-    SharedBytes bytes;           // kData: as long as the piece, or empty for zeros
-    uint64_t pinned_bytes = 0;   // size of the message part that `bytes` keeps alive
+    SharedBytes bytes;          // kData: as long as the piece, or empty for zeros
+    uint64_t pinned_bytes = 0;  // size of the message part that `bytes` keeps alive
   };
   using Map = std::map<uint64_t, Piece>;  // by the offset of the first byte
 
@@ -48,7 +48,8 @@ class InodePieces {
   // Frees pieces for about `effort`: one for a piece, and more for a large one. Gives what it took.
   size_t release_some(size_t effort);
 
-  // Calls on_piece(range, piece, offset in piece) and on_gap(range) for all of [from, to), in order.
+  // Calls on_piece(range, piece, offset in piece) and on_gap(range) for all of [from, to), in
+  // order.
   void visit(ByteRange range,
              const std::function<void(ByteRange, const Piece&, uint64_t)>& on_piece,
              const std::function<void(ByteRange)>& on_gap) const;

@@ -112,8 +112,8 @@ void RaidGroup::fail(size_t index, const char* doing, int error) {
   if (before == MemberState::kOk) member(index).rebuilt_to = synced_to_.load();
   changes_.fetch_add(1, std::memory_order_acq_rel);
   const ElementName name = name_of(index);
-  log_error("element.state", "state={} element={} path={} doing=\"{}\" error=\"{}\"", to_string(now),
-                name.id, name.path, doing, std::strerror(error));
+  log_error("element.state", "state={} element={} path={} doing=\"{}\" error=\"{}\"",
+            to_string(now), name.id, name.path, doing, std::strerror(error));
 }
 
 void RaidGroup::set_state(size_t index, MemberState state) {
@@ -142,7 +142,8 @@ void RaidGroup::keep_back(size_t index, uint64_t bytes) {
 
 // Half of the room that the group once had there is neither free nor its own any more.
 bool RaidGroup::filled_by_others(size_t index, const Element::Space& space) {
-  if (const auto used = member(index).element->used_bytes(); used.ok()) member(index).used_bytes = *used;
+  if (const auto used = member(index).element->used_bytes(); used.ok())
+    member(index).used_bytes = *used;
   std::lock_guard lock(mutex_);
   return member(index).used_bytes + space.available_bytes < rooms_[index] / 2;
 }
@@ -216,8 +217,8 @@ Status RaidGroup::write_stripe(const Stripe& stripe, std::span<const char> data)
     }
     compute_parity(starts, parity, column_bytes);
     for (uint32_t p = 0; p < layout_.parity_columns; ++p) {
-      PAIRFS_TRY(write_member(layout_.parity_element(stripe, p), stripe,
-                              {parity[p], column_bytes}));
+      PAIRFS_TRY(
+          write_member(layout_.parity_element(stripe, p), stripe, {parity[p], column_bytes}));
     }
   }
   return can_serve() ? success() : Status(Errno{EIO});
@@ -259,7 +260,8 @@ void RaidGroup::look_at_elements(bool measure) {
       continue;
     }
     if (measure) {
-      if (const auto used = member(i).element->used_bytes(); used.ok()) member(i).used_bytes = *used;
+      if (const auto used = member(i).element->used_bytes(); used.ok())
+        member(i).used_bytes = *used;
     }
     const uint64_t room = member(i).used_bytes + space->available_bytes;
     std::lock_guard lock(mutex_);

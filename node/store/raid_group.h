@@ -64,8 +64,8 @@ class RaidGroup {
   // Takes a member out because of an error; logged once. It is missing when the error says that it
   // is gone (it may come back), else failed.
   void fail(size_t index, const char* doing, int error);
-  // A member gave ENOSPC: when somebody else filled it, while the others have plenty of room and can do
-  // without it, it is taken out and this is a success; else ENOSPC.
+  // A member gave ENOSPC: when somebody else filled it, while the others have plenty of room and
+  // can do without it, it is taken out and this is a success; else ENOSPC.
   Status without_room(size_t index, const char* doing);
   // So many bytes of the member's free ones are not available (ballast.h).
   void keep_back(size_t index, uint64_t bytes);
@@ -104,9 +104,8 @@ class RaidGroup {
     uint64_t lost_blocks = 0;  // in use, and good nowhere
     bool only_look = false;    // set by the caller: what would be mended is counted, not written
   };
-  StripeCheck check_stripe(const Stripe& stripe,
-                           std::span<const std::optional<uint32_t>> crcs, uint64_t members,
-                           bool only_look = false);
+  StripeCheck check_stripe(const Stripe& stripe, std::span<const std::optional<uint32_t>> crcs,
+                           uint64_t members, bool only_look = false);
   // Best effort, on every member that takes writes.
   void punch(SegmentId segment, uint32_t row, uint32_t rows);
   void remove_segment(SegmentId segment);
@@ -123,9 +122,10 @@ class RaidGroup {
   bool recover_from_copies(const Stripe& stripe, uint32_t column, uint32_t bad_copy, uint32_t row,
                            uint32_t crc, char* into);
   using IsGood = std::function<bool(size_t block, BytesView bytes)>;
-  bool read_rows(const Stripe& stripe, uint32_t number, uint32_t first_row, size_t count, char* into);
-  bool recover_from_parity(const Stripe& stripe, uint32_t column, uint32_t first_row,
-                           size_t count, const IsGood& is_good, char* into);
+  bool read_rows(const Stripe& stripe, uint32_t number, uint32_t first_row, size_t count,
+                 char* into);
+  bool recover_from_parity(const Stripe& stripe, uint32_t column, uint32_t first_row, size_t count,
+                           const IsGood& is_good, char* into);
   void check_copies(const Stripe& stripe, std::span<const std::optional<uint32_t>> crcs,
                     uint64_t members, StripeCheck* out);
   void check_columns(const Stripe& stripe, std::span<const std::optional<uint32_t>> crcs,
@@ -139,7 +139,7 @@ class RaidGroup {
   Members members_;
   std::atomic<uint64_t> changes_ = 0;
   std::atomic<SegmentId> synced_to_ = 0;
-  mutable std::mutex mutex_;  // of the members' names, and of:
+  mutable std::mutex mutex_;                           // of the members' names, and of:
   std::vector<std::optional<Element::Space>> spaces_;  // as last looked at
   std::vector<uint64_t> rooms_;  // used and available bytes when first looked at
   std::vector<uint64_t> kept_back_;

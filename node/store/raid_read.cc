@@ -1,5 +1,5 @@
-// RaidGroup::read_blocks: from the members that have the data, checked; what is bad or missing is computed
-// from the others, or read from another copy, and written anew.
+// RaidGroup::read_blocks: from the members that have the data, checked; what is bad or missing is
+// computed from the others, or read from another copy, and written anew.
 #include <cstring>
 
 #include "common/crc32c.h"
@@ -81,7 +81,7 @@ Status RaidGroup::recover_rows(const Stripe& stripe, uint32_t column, uint32_t c
     return success();
   }
   log_error("block.lost", "segment={} row={} blocks={}", segment_name(stripe.segment),
-                stripe.row + first_row, crcs.size());
+            stripe.row + first_row, crcs.size());
   return Errno{EIO};
 }
 
@@ -148,8 +148,8 @@ bool RaidGroup::recover_from_parity(const Stripe& stripe, uint32_t column, uint3
     missing += !good[i];
   }
   if (missing == 0) return true;
-  // One of those that were used may be bad unnoticed. With a column more than needed each is left out
-  // in turn until the checksum fits, block by block, as different blocks may be bad.
+  // One of those that were used may be bad unnoticed. With a column more than needed each is left
+  // out in turn until the checksum fits, block by block, as different blocks may be bad.
   if (!read_next()) return false;
   std::vector<char> attempt(bytes);
   for (size_t left_out = 0; left_out < columns && missing > 0; ++left_out) {
@@ -178,7 +178,7 @@ void RaidGroup::repair(size_t index, const Stripe& stripe, uint32_t row, BytesVi
   }
   bad.repaired_blocks += bytes.size() / kBlockBytes;
   log_warn("block.repaired", "element={} segment={} row={} blocks={}", name_of(index).id,
-               segment_name(stripe.segment), stripe.row + row, bytes.size() / kBlockBytes);
+           segment_name(stripe.segment), stripe.row + row, bytes.size() / kBlockBytes);
 }
 
 }  // namespace pairfs

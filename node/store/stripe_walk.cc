@@ -10,8 +10,7 @@ Instant clock_now() { return boot_now(); }
 }  // namespace
 
 StripeWalk::StripeWalk(const RowTable& rows, const SegmentUses& uses, RaidGroup& group,
-                       uint64_t members, SegmentId from, SegmentId trusted,
-                       bool only_look)
+                       uint64_t members, SegmentId from, SegmentId trusted, bool only_look)
     : rows_(rows),
       uses_(uses),
       group_(group),
@@ -120,8 +119,8 @@ bool StripeWalk::step(Instant deadline) {
       const auto use = uses_.find(segment);
       // Freed meanwhile: maybe punched, and of no interest.
       if (use != uses_.end() && use->second.stripes.contains(at->first.second)) {
-        const auto checked = group_.check_stripe(at->second.stripe, at->second.crcs, members_,
-                                                 only_look_);
+        const auto checked =
+            group_.check_stripe(at->second.stripe, at->second.crcs, members_, only_look_);
         sum_.read_blocks += checked.read_blocks;
         sum_.mended_blocks += checked.mended_blocks;
         sum_.lost_blocks += checked.lost_blocks;

@@ -2,8 +2,8 @@
 // what scrub and rebuild have in common. Checksums are found by going through all extents once for
 // every few GiB of stripes.
 //
-// Worker thread; nothing is punched while step() runs. Stripes that are written after the walk began
-// may be left out: they are on every member that takes writes.
+// Worker thread; nothing is punched while step() runs. Stripes that are written after the walk
+// began may be left out: they are on every member that takes writes.
 #pragma once
 
 #include <map>

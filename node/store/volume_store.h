@@ -32,10 +32,10 @@ struct Changes {
   };
   struct Data {
     enum class What {
-      kWrite,     // bytes at offset
-      kZero,      // reads as zeros from now on, allocated (fallocate, zero range)
-      kPunch,     // reads as zeros from now on, a hole (punch, truncate: length may be kToEnd)
-      kDrop,      // all of the inode's data go
+      kWrite,  // bytes at offset
+      kZero,   // reads as zeros from now on, allocated (fallocate, zero range)
+      kPunch,  // reads as zeros from now on, a hole (punch, truncate: length may be kToEnd)
+      kDrop,   // all of the inode's data go
     };
     What what;
     uint64_t inode_id = 0;
@@ -105,7 +105,7 @@ class Maintenance {
 // How far a rebuild or a scrub is.
 struct StoreProgress {
   std::string_view state = "idle";  // idle, running, paused
-  std::string element;         // that is rebuilt
+  std::string element;              // that is rebuilt
   uint64_t done_bytes = 0, total_bytes = 0;
   double bytes_per_second = 0;
   uint64_t checked_blocks = 0, repaired_blocks = 0, lost_blocks = 0;
@@ -116,7 +116,7 @@ struct ElementStatus {
   std::string id, path, reach, state;  // state: ok, missing, failed, rebuilding, stale
   uint64_t used_bytes = 0;
   uint64_t filesystem_id = 0, capacity_bytes = 0;  // of the filesystem that it lies on
-  uint64_t repaired_blocks = 0;  // since the volume was opened
+  uint64_t repaired_blocks = 0;                    // since the volume was opened
 };
 struct StoreStatus {
   std::string raid_level;  // the level in force, as a number: "1"

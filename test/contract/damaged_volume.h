@@ -67,7 +67,7 @@ struct Shape {
   size_t elements;
   size_t tolerance;
 };
-inline constexpr Shape kShapes[] = {{1, 2, 1}, {1, 3, 2}, {5, 3, 1}, {5, 4, 1}, {6, 4, 2}, {6, 6, 2},
-                             {10, 4, 1}};
+inline constexpr Shape kShapes[] = {{1, 2, 1}, {1, 3, 2}, {5, 3, 1}, {5, 4, 1},
+                                    {6, 4, 2}, {6, 6, 2}, {10, 4, 1}};
 
 }  // namespace pairfs::test

@@ -64,7 +64,8 @@ class SimulatedWorld final : public StoreWorld {
     const StoreConfig recorded = with_recorded_elements(config, token);
     std::vector<FoundElement> elements(config.elements.size());
     for (size_t i = 0; i < elements.size(); ++i) {
-      elements[i].element = config.open_element(recorded.elements[i], false, &elements[i].missing_why);
+      elements[i].element =
+          config.open_element(recorded.elements[i], false, &elements[i].missing_why);
     }
     return open_store(config, std::move(elements), epoch, token, why);
   }

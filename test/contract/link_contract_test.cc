@@ -32,14 +32,15 @@ class World {
   }
   virtual ~World() = default;
 
-  // Appends a record to the executor's log, and offers it to the logger under these terms. True: the
-  // executor knows that the logger holds it.
+  // Appends a record to the executor's log, and offers it to the logger under these terms. True:
+  // the executor knows that the logger holds it.
   bool execute(size_t bulk_bytes, const RingTerms& terms = kTerms) {
     LogRecord r;
     r.epoch = terms.epoch;
     r.op = Unlink::kOp;
     r.body = SharedBytes::from("body " + std::to_string(executor_log_.last() + 1));
-    r.bulk = SharedBytes::from(Bytes(bulk_bytes, static_cast<char>('a' + executor_log_.last() % 26)));
+    r.bulk =
+        SharedBytes::from(Bytes(bulk_bytes, static_cast<char>('a' + executor_log_.last() % 26)));
     Bytes head = executor_log_.append(r);
     head += r.body.view();
     return offer(terms, {head, r.bulk.view()});
@@ -120,8 +121,8 @@ class MessageWorld final : public World {
   void turn() override {
     while (auto message = logger_.receive()) {
       const auto header = parse_head(message->head.view(), nullptr)->header;
-      const bool ours = terms_ && header.epoch == terms_->epoch && header.sender == terms_->executor &&
-                        header.receiver == terms_->logger;
+      const bool ours = terms_ && header.epoch == terms_->epoch &&
+                        header.sender == terms_->executor && header.receiver == terms_->logger;
       if (ours && alive_) logger_log().append_encoded(message->bulk);
       MessageHeader held = header;
       held.flags = kFlagReply;
@@ -167,7 +168,8 @@ class MessageWorld final : public World {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("what is held is in the logger's log, in order and whole", W, RingWorld, MessageWorld) {
+TEST_CASE_TEMPLATE("what is held is in the logger's log, in order and whole", W, RingWorld,
+                   MessageWorld) {
   W world;
   for (int i = 0; i < 2000; ++i) {
     REQUIRE(world.execute(static_cast<size_t>(i) % 700));

@@ -109,18 +109,17 @@ class ZooKeeperWorld {
   const std::string directory_;
 };
 
-#define MAP_TEST_CASE(name, in_world)                                  \
-  TEST_CASE_TEMPLATE(name, World, FileWorld, ZooKeeperWorld) {         \
-    if (!World::available()) {                                         \
+#define MAP_TEST_CASE(name, in_world)                                   \
+  TEST_CASE_TEMPLATE(name, World, FileWorld, ZooKeeperWorld) {          \
+    if (!World::available()) {                                          \
       MESSAGE("left out: no ZooKeeper server here, or not with --all"); \
-      return;                                                          \
-    }                                                                  \
-    World world;                                                       \
-    in_world(world);                                                   \
+      return;                                                           \
+    }                                                                   \
+    World world;                                                        \
+    in_world(world);                                                    \
   }
 
 }  // namespace
-
 
 template <class World>
 void swaps_compare_versions(World& world) {

@@ -132,8 +132,7 @@ TEST_CASE("Too much damage is EIO for the bytes concerned, never wrong data") {
   size_t good = 0, lost = 0;
   for (uint64_t inode_id = 1; inode_id <= 12; ++inode_id) {
     for (uint64_t block = 0; block < kModelBlocks; ++block) {
-      auto bytes =
-          volume.store->plan_read(inode_id, block_start(block), kBlockBytes)->run();
+      auto bytes = volume.store->plan_read(inode_id, block_start(block), kBlockBytes)->run();
       if (!bytes.ok()) {
         CHECK(bytes.error() == EIO);
         ++lost;

@@ -51,7 +51,8 @@ const Kind kKinds[] = {
      [](auto& v) { v.world.disks.remove(0, newest(v, "superblock")); }},
     {"a manifest frame", "metadata", true,
      [](auto& v) { v.world.disks.flip(0, newest(v, "MANIFEST"), 50); }},
-    {"a table frame", "metadata", true, [](auto& v) { v.world.disks.flip(0, newest(v, ".sst"), 50); }},
+    {"a table frame", "metadata", true,
+     [](auto& v) { v.world.disks.flip(0, newest(v, ".sst"), 50); }},
     {"a cut table", "metadata", true,
      [](auto& v) {
        const std::string name = newest(v, ".sst");
@@ -80,7 +81,9 @@ const Kind kKinds[] = {
              v.world.disks.flip(disk, name, at);
      }},
     {"an element that is failed", "element", false,
-     [](auto& v) { v.store->maintenance()->change({ElementWish::What::kFail, "e3", ""}); }},
+     [](auto& v) {
+       v.store->maintenance()->change({ElementWish::What::kFail, "e3", ""});
+     }},
     {"a stripe without a row", "stripe", true,
      [](auto& v) {
        std::optional<Bytes> key;

@@ -30,9 +30,12 @@ Bytes random_bytes(Random& random, size_t size) {
 uint64_t random_offset(Random& random) {
   const uint64_t block = pick(random, kModelBlocks) * kBlockBytes;
   switch (pick(random, 4)) {
-    case 0: return block + pick(random, kBlockBytes);
-    case 1: return block + kBlockBytes - 1;
-    default: return block;
+    case 0:
+      return block + pick(random, kBlockBytes);
+    case 1:
+      return block + kBlockBytes - 1;
+    default:
+      return block;
   }
 }
 uint64_t random_length(Random& random, uint64_t room) {
@@ -170,8 +173,7 @@ void check_states(const VolumeStore& store, uint64_t inode_id, const StoreModel:
 
 }  // namespace
 
-void check_equal(const VolumeStore& store, const StoreModel& model, Random& random,
-                 bool thorough) {
+void check_equal(const VolumeStore& store, const StoreModel& model, Random& random, bool thorough) {
   REQUIRE(store.applied_sequence() == model.sequence);
   check_rows(store, model, random, thorough);
   const StoreModel::Inode nothing;

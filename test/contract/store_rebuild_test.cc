@@ -56,8 +56,10 @@ TEST_CASE("A stale element is rebuilt while the volume serves, and is as good as
   }
 }
 
-// With each half of the elements on a machine of its own, the other half goes right after a rebuild.
-TEST_CASE("A rebuilt half does alone as soon as the log says so, before the next consistency point") {
+// With each half of the elements on a machine of its own, the other half goes right after a
+// rebuild.
+TEST_CASE(
+    "A rebuilt half does alone as soon as the log says so, before the next consistency point") {
   for (const Shape& shape : {Shape{1, 2, 1}, Shape{10, 4, 2}, Shape{10, 8, 4}}) {
     for (const size_t half : {0, 1}) {
       CAPTURE(int{shape.level});
@@ -152,7 +154,8 @@ TEST_CASE("What failed stays failed over a restart, and a spare steps in under i
 
 TEST_CASE("A rebuild goes on where it was after the volume was opened anew") {
   DamagedVolume volume(6, 5, seed_or(34));
-  for (int round = 0; round < 4; ++round) {  // several stripes, so that there is something to go on with
+  for (int round = 0; round < 4;
+       ++round) {  // several stripes, so that there is something to go on with
     for (int i = 0; i < 10; ++i) volume.apply(random_changes(volume.random));
     volume.checkpoint();
   }

@@ -1,5 +1,6 @@
 // Whole frames at a router and at a map server, with their crc made right, and the maps that they
-// could be given. First octet: whom the frame reaches. The rest: the frame, or an encoded ClusterMap.
+// could be given. First octet: whom the frame reaches. The rest: the frame, or an encoded
+// ClusterMap.
 #include <cstring>
 
 #include "common/codec.h"

@@ -1,6 +1,6 @@
 // A fuzz target is a file that defines these two functions. With PAIRFS_FUZZ=ON and clang it is
-// linked with libFuzzer; else with driver.cc, which runs a bounded number of random mutations from a
-// seed and belongs to the test run:
+// linked with libFuzzer; else with driver.cc, which runs a bounded number of random mutations from
+// a seed and belongs to the test run:
 //   pairfs-fuzz-commands --runs 100000 --seed 7       (FILE... runs the files' bytes instead)
 #pragma once
 

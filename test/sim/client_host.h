@@ -48,7 +48,8 @@ class ClientHost final : public Process {
       ClientCore::Completion completion;
       completion.error = known->error;
       if (known->error == 0) completion.body = SharedBytes::from(encode(known->reply));
-      later(std::chrono::microseconds(0), [done = std::move(done), completion] { done(completion); });
+      later(std::chrono::microseconds(0),
+            [done = std::move(done), completion] { done(completion); });
       return;
     }
     const Ticket ticket = core_->submit(command, local_now(), std::move(bulk));
@@ -68,10 +69,12 @@ class ClientHost final : public Process {
     std::string text = C::kName;
     if constexpr (requires { command.parent; }) text += fmt::format(" in {:x}", command.parent.id);
     if constexpr (requires { command.inode; }) text += fmt::format(" {:x}", command.inode.id);
-    if constexpr (requires { command.name; }) text += fmt::format(" \"{}\"", BytesView(command.name));
+    if constexpr (requires { command.name; })
+      text += fmt::format(" \"{}\"", BytesView(command.name));
     if constexpr (requires { command.new_name; })
       text += fmt::format(" to {:x} \"{}\"", command.new_parent.id, BytesView(command.new_name));
-    if constexpr (requires { command.offset_bytes; }) text += fmt::format(" at {}", command.offset_bytes);
+    if constexpr (requires { command.offset_bytes; })
+      text += fmt::format(" at {}", command.offset_bytes);
     return text;
   }
   void kick();

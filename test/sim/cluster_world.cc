@@ -12,9 +12,9 @@ namespace pairfs::sim {
 using namespace std::chrono_literals;
 
 namespace {
-constexpr Duration kSetUp = 2s;          // without faults, to make what the clients work on
+constexpr Duration kSetUp = 2s;  // without faults, to make what the clients work on
 constexpr Duration kHealMax = 60s;
-constexpr Duration kWhole = 2s;          // all must be quiet for so long
+constexpr Duration kWhole = 2s;  // all must be quiet for so long
 }  // namespace
 
 ClusterWorld::ClusterWorld(uint64_t seed, bool trace, const Swarm* scenario)
@@ -49,13 +49,15 @@ void ClusterWorld::make_cluster() {
   for (size_t p = 0; p < swarm.pairs; ++p)
     for (const NodeInfo& info : cluster.pairs[p].nodes)
       nodes.push_back(std::make_unique<NodeHost>(*this, info.name, p));
-  for (const char* name : {"r1", "r2"}) routers.push_back(std::make_unique<RouterHost>(*this, name));
+  for (const char* name : {"r1", "r2"})
+    routers.push_back(std::make_unique<RouterHost>(*this, name));
   for (int c = 0; c < 3; ++c)
     clients.push_back(std::make_unique<ClientHost>(*this, fmt::format("c{}", c), c));
   if (swarm.clock_error != 0)
     for (auto& each_node : nodes)
-      each_node->set_clock_error(static_cast<int>(sim.random.between(0, 2 * static_cast<uint64_t>(swarm.clock_error))) -
-                                 swarm.clock_error);
+      each_node->set_clock_error(
+          static_cast<int>(sim.random.between(0, 2 * static_cast<uint64_t>(swarm.clock_error))) -
+          swarm.clock_error);
 }
 
 NodeHost& ClusterWorld::node(const Bytes& name) {

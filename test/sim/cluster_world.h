@@ -114,7 +114,7 @@ class ClusterWorld {
   std::map<RequestId, Answered> answered;
   std::set<RequestId> lost;  // both nodes lost power before it was synced
   bool faults_on() const { return faults_on_; }
-  bool quiet() const;  // what was under way has ended, everything is whole again
+  bool quiet() const;            // what was under way has ended, everything is whole again
   std::string restless() const;  // why it is not quiet
 
  private:

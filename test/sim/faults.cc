@@ -11,9 +11,12 @@ Swarm::Swarm(Random& random) {
   const auto rate = [&](Duration frequent) -> Duration {
     switch (random.between(0, 3)) {
       case 0:
-      case 1: return Duration{};
-      case 2: return frequent * 3;
-      default: return frequent;
+      case 1:
+        return Duration{};
+      case 2:
+        return frequent * 3;
+      default:
+        return frequent;
     }
   };
   pairs = random.one_in(4) ? 1 : 2;
@@ -72,8 +75,8 @@ NodeHost* Faults::replaceable_node() {
   if (!partner.alive()) return nullptr;
   for (const auto& [id, volume] : partner.volumes()) {
     const VolumeRecord& record = world_.records[id].record;
-    const bool partner_executes = record.executor == partner.life_id() &&
-                                  volume->core().role() == PairCore::Role::kExecutor;
+    const bool partner_executes =
+        record.executor == partner.life_id() && volume->core().role() == PairCore::Role::kExecutor;
     const bool partner_logs = record.logger == partner.life_id() && !record.solo &&
                               volume->core().role() == PairCore::Role::kLogger;
     if (!partner_executes && !partner_logs) return nullptr;
@@ -204,8 +207,7 @@ void Faults::begin() {
     if (shaken != Instant{} && sim_.now() - shaken < 12s) return false;
     shaken = sim_.now();
     node->crash(NodeHost::How::kKill);
-    for (const VolumeInfo& info : world_.cluster.pairs[node->pair()].volumes)
-      what(*node, info.id);
+    for (const VolumeInfo& info : world_.cluster.pairs[node->pair()].volumes) what(*node, info.id);
     restart(*node);
     return true;
   };

@@ -12,7 +12,8 @@ namespace {
 std::optional<uint64_t> apply(const Operation& operation, uint64_t state) {
   const bool known = operation.returned.has_value();
   switch (operation.what) {
-    case Operation::What::kWrite: return operation.argument;
+    case Operation::What::kWrite:
+      return operation.argument;
     case Operation::What::kRead:
       return !known || operation.result == state ? std::optional(state) : std::nullopt;
     case Operation::What::kAdd: {
@@ -47,8 +48,8 @@ class Search {
   std::string run() {
     for (const Operation& o : history_) left_ += o.returned.has_value() ? 1 : 0;
     if (visit(initial_)) return "";
-    std::string out = fmt::format("no order explains these answers; {} of {} operations fit, then:",
-                                  best_, history_.size());
+    std::string out = fmt::format(
+        "no order explains these answers; {} of {} operations fit, then:", best_, history_.size());
     for (const Operation& o : best_candidates_) out += "\n    " + text(o);
     return out;
   }

@@ -20,8 +20,7 @@ void RecordArchive::add(const SharedBytes& record, const LogRecord& parsed) {
 
 std::vector<std::pair<Sequence, uint32_t>> RecordArchive::find(const RequestId& request) const {
   const auto found = by_request_.find(request);
-  return found == by_request_.end() ? std::vector<std::pair<Sequence, uint32_t>>()
-                                    : found->second;
+  return found == by_request_.end() ? std::vector<std::pair<Sequence, uint32_t>>() : found->second;
 }
 
 std::vector<LogRecord> RecordArchive::history(Sequence last, uint32_t chain) const {

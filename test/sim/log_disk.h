@@ -1,5 +1,5 @@
-// The disk of one command log in memory. What was not synced may be lost, kept or torn, in pieces of
-// 4 KiB, when the power goes; names too. Knows which whole records it holds, from the bytes that
+// The disk of one command log in memory. What was not synced may be lost, kept or torn, in pieces
+// of 4 KiB, when the power goes; names too. Knows which whole records it holds, from the bytes that
 // were written, so that a world can tell what a power loss took for good.
 #pragma once
 

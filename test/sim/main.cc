@@ -68,7 +68,8 @@ Options parse(int argc, char** argv) {
     } else if (name == "--seed") {
       options.run.first = number(name, value());
     } else if (name == "--minutes") {
-      options.run.limit = std::chrono::seconds(static_cast<int64_t>(std::atof(value().c_str()) * 60));
+      options.run.limit =
+          std::chrono::seconds(static_cast<int64_t>(std::atof(value().c_str()) * 60));
     } else if (name == "--jobs") {
       options.run.jobs = static_cast<unsigned>(number(name, value()));
     } else if (name == "--world") {

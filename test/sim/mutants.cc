@@ -16,7 +16,8 @@ struct Description {
   const char* breaks;
   Worlds worlds = Worlds::kAll;  // that can catch it
 };
-#define PAIRFS_DESCRIBE(name, breaks) {Mutant::name, #name, breaks}
+#define PAIRFS_DESCRIBE(name, breaks) \
+  { Mutant::name, #name, breaks }
 #define PAIRFS_BETWEEN(name, breaks) \
   { Mutant::name, #name, breaks, Worlds::kVolumes }
 constexpr Description kMutants[] = {
@@ -87,7 +88,8 @@ constexpr Description kMutants[] = {
     PAIRFS_BETWEEN(numbers_kept, "inode numbers go on where they were when a slice comes back"),
     PAIRFS_BETWEEN(orphans_forgotten, "a slice's orphans are not looked after at its target"),
     PAIRFS_DESCRIBE(diverged_dropped, "a history that was answered is dropped without an operator"),
-    PAIRFS_DESCRIBE(earlier_leases_forgotten, "a new executor does not wait for leases of the old one"),
+    PAIRFS_DESCRIBE(earlier_leases_forgotten,
+                    "a new executor does not wait for leases of the old one"),
     PAIRFS_DESCRIBE(recall_not_waited_for, "a change is answered before its leases came back"),
     PAIRFS_DESCRIBE(reads_overtake_recalls, "a read shows a change whose leases are still out"),
     PAIRFS_DESCRIBE(lease_survives_term, "a client answers under a lease that has run out"),

@@ -46,8 +46,13 @@ void NodeHost::start() {
       config.log.files = std::shared_ptr<LogFiles>(std::shared_ptr<void>(), disks_[info.id].get());
       config.store.volume = info.id;
       config.store.cluster_id = ClusterWorld::kClusterId;
-      config.pair = {info.id, self_, ShortText(world_.partner_of(*this).name()),
-                     info.home == name(), {}, {}, kept_[info.id]};
+      config.pair = {info.id,
+                     self_,
+                     ShortText(world_.partner_of(*this).name()),
+                     info.home == name(),
+                     {},
+                     {},
+                     kept_[info.id]};
       if (world_.swarm.rings)
         config.rings = world_.rings.place_of(name(), world_.partner_of(*this).name());
       config.pair.timings.giveback_delay = world_.swarm.giveback_delay;
@@ -209,9 +214,7 @@ void NodeHost::on_swapped(VolumeId id, bool known, bool swapped,
 }
 
 void NodeHost::hand_over(VolumeId id) {
-  later(0us, [this, id] {
-    guarded([&] { volume(id)->hand_over(); });
-  });
+  later(0us, [this, id] { guarded([&] { volume(id)->hand_over(); }); });
 }
 
 // ---- commands -----------------------------------------------------------------------------------

@@ -23,13 +23,15 @@ class NodeHost final : public Process, public NodeServices {
   void on_map();
   void on_cluster();
   void give_slice(VolumeId from, Slice slice, VolumeId to);
-  void connect();             // its link to the partner, when both live
+  void connect();  // its link to the partner, when both live
   void partner_gone();
   void on_swapped(VolumeId volume, bool known, bool swapped, const ClusterWorld::Record& now_is);
   void on_peer_reply(const MessageHeader& header, Bytes body);
 
   // ---- faults ----
-  void hang_disk(Duration how_long) { disk_hangs_until_ = std::max(disk_hangs_until_, sim.now() + how_long); }
+  void hang_disk(Duration how_long) {
+    disk_hangs_until_ = std::max(disk_hangs_until_, sim.now() + how_long);
+  }
   void hand_over(VolumeId volume);
   LogDisk& log_disk(VolumeId volume) { return *disks_.at(volume); }
   bool expects_failure = false;  // a disk error was injected in this life
@@ -76,7 +78,7 @@ class NodeHost final : public Process, public NodeServices {
   std::map<VolumeId, ClusterWorld::Record> records_;  // its copy of the map
   std::map<VolumeId, uint64_t> published_;            // versions of the volumes' slices
   Instant publish_at_{};
-  std::map<VolumeId, VolumeRecord> kept_;             // as an earlier life left it on the disk
+  std::map<VolumeId, VolumeRecord> kept_;  // as an earlier life left it on the disk
   std::map<uint64_t, std::function<void(const PeerLinks::Answer&)>> waiting_;
   uint64_t next_number_ = 1;
 };

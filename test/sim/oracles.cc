@@ -16,8 +16,7 @@ struct Serving {
 Serving executor_of(ClusterWorld& world, VolumeId id) {
   for (auto& node : world.nodes) {
     const auto found = node->volumes().find(id);
-    if (found != node->volumes().end() &&
-        found->second->core().role() == PairCore::Role::kExecutor)
+    if (found != node->volumes().end() && found->second->core().role() == PairCore::Role::kExecutor)
       return {node.get(), found->second.get()};
   }
   return {};

@@ -107,7 +107,9 @@ void PairModel::fail(const std::string& what) {
   if (broken_.empty()) broken_ = what;
 }
 
-void PairModel::look(int n) const { views[n].look_at(at(n).log, at(n).synced, at(n).power_kept, at(n).apart); }
+void PairModel::look(int n) const {
+  views[n].look_at(at(n).log, at(n).synced, at(n).power_kept, at(n).apart);
+}
 
 // ---- lives --------------------------------------------------------------------------------------
 

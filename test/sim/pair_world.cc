@@ -38,9 +38,12 @@ PairWorld::PairWorld(uint64_t seed, bool trace)
   // Swarm: each fault is off, rare or frequent.
   const auto rate = [&](Duration frequent) -> Duration {
     switch (random_.between(0, 2)) {
-      case 0: return Duration{};
-      case 1: return frequent * 5;
-      default: return frequent;
+      case 0:
+        return Duration{};
+      case 1:
+        return frequent * 5;
+      default:
+        return frequent;
     }
   };
   faults_.kill = rate(2s);
@@ -58,7 +61,8 @@ PairWorld::PairWorld(uint64_t seed, bool trace)
 }
 
 void PairWorld::note(const std::string& what) {
-  for (const char c : what) fingerprint_ = (fingerprint_ ^ static_cast<uint8_t>(c)) * 0x100000001b3ULL;
+  for (const char c : what)
+    fingerprint_ = (fingerprint_ ^ static_cast<uint8_t>(c)) * 0x100000001b3ULL;
   fingerprint_ ^= static_cast<uint64_t>(now_.time_since_epoch().count());
   if (tracing_)
     trace_.push_back(fmt::format("{:12.6f} {}",
@@ -111,10 +115,14 @@ void PairWorld::start_node(int n) {
   node.link_up = false;
   node.syncing = node.sync_again = false;
   node.log.synced_through = node.log.entries.size();  // recovery syncs what it found
-  node.core = std::make_unique<PairCore>(
-      PairCore::Config{{1, 0}, {ShortText(node.name), node.incarnation},
-                       nodes_[static_cast<size_t>(1 - n)].name, n == 0, {}, {}, node.kept},
-      node.log, now_);
+  node.core = std::make_unique<PairCore>(PairCore::Config{{1, 0},
+                                                          {ShortText(node.name), node.incarnation},
+                                                          nodes_[static_cast<size_t>(1 - n)].name,
+                                                          n == 0,
+                                                          {},
+                                                          {},
+                                                          node.kept},
+                                         node.log, now_);
   note(node.name + " starts");
   connect();
   publish_record();
@@ -145,7 +153,8 @@ void PairWorld::crash(int n, bool power) {
   const int other = 1 - n;
   if (nodes_[static_cast<size_t>(other)].link_up) {
     nodes_[static_cast<size_t>(other)].link_up = false;
-    at_node(other, random_.duration(100us, 2ms), [this, other] { feed(other, pair_event::LinkDown{}); });
+    at_node(other, random_.duration(100us, 2ms),
+            [this, other] { feed(other, pair_event::LinkDown{}); });
   }
   at(now_ + random_.duration(20ms, 3s), [this, n] { start_node(n); });
 }
@@ -173,10 +182,12 @@ void PairWorld::append(Node& node, Epoch epoch, uint64_t command) {
 bool PairWorld::holds_all_answered(const Node& node) const {
   std::set<uint64_t> held;
   for (const Entry& e : node.log.entries) held.insert(e.command);
-  return !node.log.damaged && std::all_of(answered_.begin(), answered_.end(), [&](uint64_t command) {
-    const auto copies = power_lost_copies_.find(command);
-    return held.contains(command) || (copies != power_lost_copies_.end() && copies->second == 3);
-  });
+  return !node.log.damaged &&
+         std::all_of(answered_.begin(), answered_.end(), [&](uint64_t command) {
+           const auto copies = power_lost_copies_.find(command);
+           return held.contains(command) ||
+                  (copies != power_lost_copies_.end() && copies->second == 3);
+         });
 }
 
 void PairWorld::feed(int n, const PairEvent& event) {
@@ -214,7 +225,8 @@ void PairWorld::perform(int n, PairEffects effects) {
               if (opened.core->role() != PairCore::Role::kOpening || opened.core->epoch() != epoch)
                 return;
               // The other copy is the partner's, which has a right to it only as half of a pair.
-              opened.log.damaged = faults_on_ && random_.one_in(faults_.rot_one_in) && was_paired_ &&
+              opened.log.damaged = faults_on_ && random_.one_in(faults_.rot_one_in) &&
+                                   was_paired_ &&
                                    holds_all_answered(nodes_[static_cast<size_t>(1 - n)]);
               if (opened.log.damaged) ++stats_.counts["fault.rot"];
               feed(n, pair_event::Opened{!opened.log.damaged, opened.log.damaged});
@@ -234,7 +246,8 @@ void PairWorld::perform(int n, PairEffects effects) {
               if (e.base != 0) return fail("a log was reset to a base that no store has");
             }
             if (node.history_stays)
-              return fail(node.name + " drops a history that was answered, and no operator said so");
+              return fail(node.name +
+                          " drops a history that was answered, and no operator said so");
             node.log.entries.assign(theirs.entries.begin(),
                                     theirs.entries.begin() + static_cast<std::ptrdiff_t>(e.base));
             if (tracing_) note(fmt::format("{} resets its log to {}", node.name, e.base));
@@ -244,7 +257,8 @@ void PairWorld::perform(int n, PairEffects effects) {
             node.log.apart = false;
             ++stats_.counts["rejoin.reset"];
           } else if constexpr (std::is_same_v<E, pair_effect::Trim>) {
-            node.log.base = std::max(node.log.base, std::min<Sequence>(e.through, node.log.entries.size()));
+            node.log.base =
+                std::max(node.log.base, std::min<Sequence>(e.through, node.log.entries.size()));
             ++stats_.counts["log.trim"];
           } else if constexpr (std::is_same_v<E, pair_effect::Checkpoint>) {
             const Sequence contains = node.log.entries.size();
@@ -288,8 +302,11 @@ void PairWorld::send(int n, const LinkMessage& message) {
   for (int i = 0; i < copies; ++i) {
     // In order on one connection, unless it is a late duplicate.
     Instant when = now_ + random_.duration(20us, faults_on_ ? faults_.latency_max : 1ms);
-    if (i == 0) when = last_delivery_[static_cast<size_t>(n)] = std::max(when, last_delivery_[static_cast<size_t>(n)]);
-    at_node(other, when - now_, [this, other, message, records] { deliver(other, message, records); });
+    if (i == 0)
+      when = last_delivery_[static_cast<size_t>(n)] =
+          std::max(when, last_delivery_[static_cast<size_t>(n)]);
+    at_node(other, when - now_,
+            [this, other, message, records] { deliver(other, message, records); });
   }
 }
 
@@ -311,7 +328,9 @@ void PairWorld::deliver(int n, LinkMessage message, std::vector<Entry> records) 
       message.first == node.log.entries.size() + 1 && message_continues(node.log, records)) {
     node.log.entries.insert(node.log.entries.end(), records.begin(), records.end());
     appended = true;
-    if (tracing_) note(fmt::format("{} e{} holds through {}", node.name, node.core->epoch(), node.log.entries.size()));
+    if (tracing_)
+      note(fmt::format("{} e{} holds through {}", node.name, node.core->epoch(),
+                       node.log.entries.size()));
   }
   feed(n, pair_event::Received{message, appended});
 }
@@ -327,8 +346,8 @@ void PairWorld::sync(int n) {
   const Sequence through = node.log.entries.size();
   at_node(n, random_.duration(200us, random_.one_in(20) ? 80ms : 3ms), [this, n, through] {
     Node& synced = nodes_[static_cast<size_t>(n)];
-    synced.log.synced_through = std::max(
-        synced.log.synced_through, std::min<Sequence>(through, synced.log.entries.size()));
+    synced.log.synced_through =
+        std::max(synced.log.synced_through, std::min<Sequence>(through, synced.log.entries.size()));
     synced.syncing = false;
     feed(n, pair_event::Synced{});
     if (synced.alive && synced.sync_again) sync(n);
@@ -402,7 +421,9 @@ void PairWorld::release(int n) {
     }
     if (p.command != 0) {
       answered_.push_back(p.command);
-      if (tracing_) note(fmt::format("{} e{} answers {} at {}", node.name, node.core->epoch(), p.command, p.gate));
+      if (tracing_)
+        note(fmt::format("{} e{} answers {} at {}", node.name, node.core->epoch(), p.command,
+                         p.gate));
       ++stats_.counts["answered.mutation"];
       continue;
     }
@@ -411,8 +432,8 @@ void PairWorld::release(int n) {
     for (Sequence s = 1; s <= p.gate; ++s) seen.insert(node.log.entries[s - 1].command);
     for (size_t i = p.answered_before > 50 ? p.answered_before - 50 : 0; i < p.answered_before; ++i)
       if (!seen.contains(answered_[i]) && power_lost_copies_[answered_[i]] != 3)
-        return fail(fmt::format("{} answered a read at {} of {} without command {}", node.name, p.gate,
-                                node.log.entries.size(), answered_[i]));
+        return fail(fmt::format("{} answered a read at {} of {} without command {}", node.name,
+                                p.gate, node.log.entries.size(), answered_[i]));
   }
   node.pending = std::move(kept);
 }
@@ -513,8 +534,8 @@ void PairWorld::check_converged() {
   for (const uint64_t command : answered_) {
     if (times[command] == 1) continue;
     if (times[command] == 0 && power_lost_copies_[command] == 3) continue;
-    fail(fmt::format("command {} was answered and is in the log {} times", command,
-                     times[command]));
+    fail(
+        fmt::format("command {} was answered and is in the log {} times", command, times[command]));
   }
 }
 

@@ -87,7 +87,7 @@ class PairWorld {
     uint64_t tick_generation = 0;
   };
 
-  void at(Instant when, std::function<void()> what) ;
+  void at(Instant when, std::function<void()> what);
   void at_node(int node, Duration delay, std::function<void()> what);
   void thaw(int node, uint64_t life);
   void start_node(int node);
@@ -141,7 +141,7 @@ class PairWorld {
   Instant map_down_until_{};
   std::map<Epoch, std::pair<std::string, Incarnation>> executor_of_epoch_;
   uint64_t next_command_ = 1;
-  std::vector<uint64_t> answered_;           // mutations, in the order of their answers
+  std::vector<uint64_t> answered_;             // mutations, in the order of their answers
   std::map<uint64_t, int> power_lost_copies_;  // bit per node
   Instant last_healthy_{};
   std::string failure_;

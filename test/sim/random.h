@@ -21,8 +21,8 @@ class Random {
   // True once in `n` times; never when n is 0.
   bool one_in(uint64_t n) { return n != 0 && next() % n == 0; }
   Duration duration(Duration low, Duration high) {
-    return Duration(static_cast<int64_t>(between(static_cast<uint64_t>(low.count()),
-                                                 static_cast<uint64_t>(high.count()))));
+    return Duration(static_cast<int64_t>(
+        between(static_cast<uint64_t>(low.count()), static_cast<uint64_t>(high.count()))));
   }
 
  private:

@@ -30,11 +30,12 @@ void RouterHost::crash() {
 
 void RouterHost::on_map() {
   map_known_ = true;
-  refuse(core_->on_map(RoutingTable(world_.cluster, [&](VolumeId id) -> std::optional<VolumeRecord> {
-    const auto found = world_.records.find(id);
-    if (found == world_.records.end() || found->second.version == 0) return std::nullopt;
-    return found->second.record;
-  })));
+  refuse(
+      core_->on_map(RoutingTable(world_.cluster, [&](VolumeId id) -> std::optional<VolumeRecord> {
+        const auto found = world_.records.find(id);
+        if (found == world_.records.end() || found->second.version == 0) return std::nullopt;
+        return found->second.record;
+      })));
 }
 
 void RouterHost::node_changed(NodeHost& node, bool up) {
@@ -68,9 +69,10 @@ void RouterHost::on_client_message(const Bytes& client, const SharedBytes& head,
       NodeHost& node = world_.node(decision.node);
       const SharedBytes onward = SharedBytes::from(std::move(decision.head));
       const bool repeatable = decision.header.request.slot != kUnslotted;
-      world_.send(*this, node, repeatable, [&node, hops = std::vector<Bytes>{name(), client}, onward, bulk] {
-        node.on_client_message(hops, onward, bulk);
-      });
+      world_.send(*this, node, repeatable,
+                  [&node, hops = std::vector<Bytes>{name(), client}, onward, bulk] {
+                    node.on_client_message(hops, onward, bulk);
+                  });
       return;
     }
     case Kind::kReply:
@@ -88,7 +90,8 @@ void RouterHost::on_client_message(const Bytes& client, const SharedBytes& head,
       to_client(envelope, SharedBytes::from(make_head(answer, encode(map))), {});
       return;
     }
-    default: sim.fail("{} dropped a message: {}", name(), decision.why);
+    default:
+      sim.fail("{} dropped a message: {}", name(), decision.why);
   }
 }
 

@@ -8,7 +8,8 @@ namespace pairfs::sim {
 
 class RouterHost final : public Process {
  public:
-  RouterHost(ClusterWorld& world, std::string name) : Process(world.sim, std::move(name)), world_(world) {}
+  RouterHost(ClusterWorld& world, std::string name)
+      : Process(world.sim, std::move(name)), world_(world) {}
 
   void start();
   void crash();

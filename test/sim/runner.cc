@@ -54,8 +54,8 @@ std::string unescape(std::string text) {
 struct Child {
   pid_t pid = -1;
   int fd = -1;
-  uint64_t next = 0;      // the next seed of this child
-  uint64_t running = 0;   // 0: none
+  uint64_t next = 0;     // the next seed of this child
+  uint64_t running = 0;  // 0: none
   std::string buffer;
   SeedResult result;
 };
@@ -66,9 +66,8 @@ class Runner {
       : options_(options), on_failure_(on_failure) {}
 
   RunSummary run() {
-    end_ = options_.limit == Duration::max()
-               ? std::chrono::steady_clock::time_point::max()
-               : std::chrono::steady_clock::now() + options_.limit;
+    end_ = options_.limit == Duration::max() ? std::chrono::steady_clock::time_point::max()
+                                             : std::chrono::steady_clock::now() + options_.limit;
     const unsigned jobs = std::max(1U, options_.jobs);
     children_.resize(jobs);
     for (unsigned i = 0; i < jobs; ++i) {

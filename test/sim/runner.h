@@ -1,5 +1,5 @@
-// Runs seeds of the simulated worlds in child processes, so that a seed that aborts is a failed seed
-// like any other and two run at a time.
+// Runs seeds of the simulated worlds in child processes, so that a seed that aborts is a failed
+// seed like any other and two run at a time.
 #pragma once
 
 #include <functional>

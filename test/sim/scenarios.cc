@@ -67,7 +67,8 @@ void lose_pair(ClusterWorld& world, VolumeId of) {
   kill(world, *node, How::kPowerLoss, 300ms);
   if (partner.alive()) kill(world, partner, How::kPowerLoss, 400ms);
 }
-// As soon as `node` has logged the first record of the epoch that a pairing is to make, within `limit`.
+// As soon as `node` has logged the first record of the epoch that a pairing is to make, within
+// `limit`.
 void when_pairing_closes(ClusterWorld& world, NodeHost& node, Instant limit,
                          std::function<void()> what) {
   if (world.sim.now() > limit) return;
@@ -197,8 +198,7 @@ const Scenario kScenarios[] = {
          if (NodeHost* node = executor(w)) w.partner_of(*node).hang_disk(3s);
        });
      }},
-    {"the partner is lost while a pairing closes",
-     [](Swarm& s) { s.think_max = 10ms; },
+    {"the partner is lost while a pairing closes", [](Swarm& s) { s.think_max = 10ms; },
      [](ClusterWorld& w) {
        after(w, 1s, [&w] {
          NodeHost& node = *executor(w);
@@ -213,8 +213,7 @@ const Scenario kScenarios[] = {
          });
        });
      }},
-    {"a logger takes over and cannot read its log",
-     [](Swarm& s) { s.checkpoint_interval = 60s; },
+    {"a logger takes over and cannot read its log", [](Swarm& s) { s.checkpoint_interval = 60s; },
      [](ClusterWorld& w) {
        after(w, 3s, [&w] {
          NodeHost& first = *executor(w);
@@ -224,8 +223,7 @@ const Scenario kScenarios[] = {
          kill(w, first, How::kKill, 2s);
        });
      }},
-    {"the map is down when a handover is asked for",
-     [](Swarm&) {},
+    {"the map is down when a handover is asked for", [](Swarm&) {},
      [](ClusterWorld& w) {
        after(w, 2s, [&w] {
          executor(w)->hand_over(kVolume);
@@ -248,8 +246,7 @@ const Scenario kScenarios[] = {
            NodeHost* node = executor(w);
            if (node == nullptr) return;
            kill(w, *node, How::kPowerLoss, 300ms);
-           if (w.partner_of(*node).alive())
-             kill(w, w.partner_of(*node), How::kPowerLoss, 400ms);
+           if (w.partner_of(*node).alive()) kill(w, w.partner_of(*node), How::kPowerLoss, 400ms);
          });
      }},
 };

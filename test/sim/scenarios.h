@@ -1,5 +1,5 @@
-// Corner cases that chance reaches seldom, each as a named scenario: a cluster without random faults,
-// to which something happens at a chosen moment.
+// Corner cases that chance reaches seldom, each as a named scenario: a cluster without random
+// faults, to which something happens at a chosen moment.
 #pragma once
 
 #include "test/sim/runner.h"

@@ -1,6 +1,7 @@
 // Commands on objects that all clients share: files as registers, names that exist or not, a name
-// that is moved between two directories (on different volumes, mostly), a file that grows, permission
-// bits as registers. Those that clients answer under leases are looked at several times in a row.
+// that is moved between two directories (on different volumes, mostly), a file that grows,
+// permission bits as registers. Those that clients answer under leases are looked at several times
+// in a row.
 #include <sys/stat.h>
 
 #include "common/codec.h"
@@ -38,7 +39,8 @@ class SharedLane final : public Lane {
     MakeDirectory make{kRootInode, Name(which == 0 ? "shared-a" : "shared-c"), 0755, 0, {}, {}};
     client_.submit(make, [this, which](const Completion& c) {
       const auto reply = decode<EntryReply>(c.body.view());
-      if (c.error != 0 || !reply) return sim_.fail("making the shared directory: errno {}", c.error);
+      if (c.error != 0 || !reply)
+        return sim_.fail("making the shared directory: errno {}", c.error);
       shared_.directories[which] = reply->attributes.inode;
       if (which == 0)
         make_directory(1);
@@ -51,8 +53,13 @@ class SharedLane final : public Lane {
       make_token();
       return;
     }
-    MakeNode make{shared_.directories[number % 2], Name(fmt::format("f{}", number)), S_IFREG | 0644,
-                  0, 0, {}, {}};
+    MakeNode make{shared_.directories[number % 2],
+                  Name(fmt::format("f{}", number)),
+                  S_IFREG | 0644,
+                  0,
+                  0,
+                  {},
+                  {}};
     client_.submit(make, [this, number](const Completion& c) {
       const auto reply = decode<EntryReply>(c.body.view());
       if (c.error != 0 || !reply) return sim_.fail("making a shared file: errno {}", c.error);
@@ -80,18 +87,22 @@ class SharedLane final : public Lane {
     if (!shared_.ready) return go_on();
     busy_ = true;
     switch (sim_.random.between(0, 5)) {
-      case 0: return use_register();
-      case 1: return use_name();
-      case 2: return use_token();
-      case 3: return append();
-      default: return use_mode();
+      case 0:
+        return use_register();
+      case 1:
+        return use_name();
+      case 2:
+        return use_token();
+      case 3:
+        return append();
+      default:
+        return use_mode();
     }
   }
 
   // Returns where to put the answer.
   size_t call(SharedObject& object, What what, uint64_t argument) {
-    object.history.push_back(
-        {what, argument, 0, client_.number(), sim_.now(), std::nullopt});
+    object.history.push_back({what, argument, 0, client_.number(), sim_.now(), std::nullopt});
     return object.history.size() - 1;
   }
   void returned(SharedObject& object, size_t at, const Completion& c, uint64_t result) {
@@ -142,7 +153,8 @@ class SharedLane final : public Lane {
       return [this, &object, at, good, bad](const Completion& c) {
         if (c.error != 0 && c.error != bad && c.error != EIO)
           sim_.fail("{}: {} got errno {}", client_.name(), object.name, c.error);
-        returned(object, at, c, c.error == 0 ? static_cast<uint64_t>(good) : 1U - static_cast<uint64_t>(good));
+        returned(object, at, c,
+                 c.error == 0 ? static_cast<uint64_t>(good) : 1U - static_cast<uint64_t>(good));
       };
     };
     switch (sim_.random.between(0, 2)) {
@@ -169,7 +181,8 @@ class SharedLane final : public Lane {
     const Name name("token");
     if (sim_.random.one_in(2)) {
       const size_t at = call(object, What::kSwapIf, uint64_t{from + 1} << 32 | (2 - from));
-      Rename rename{shared_.directories[from], name, shared_.directories[1 - from], name, 0, {}, {}};
+      Rename rename{
+          shared_.directories[from], name, shared_.directories[1 - from], name, 0, {}, {}};
       client_.submit(rename, [this, &object, at](const Completion& c) {
         if (c.error != 0 && c.error != ENOENT && c.error != EIO)
           sim_.fail("{}: moving the token: errno {}", client_.name(), c.error);
@@ -210,9 +223,8 @@ class SharedLane final : public Lane {
       if (!again) return returned(object, at, c, reply ? reply->attributes.mode & 0777 : 0);
       object.history[at].returned = sim_.now();
       object.history[at].result = reply ? reply->attributes.mode & 0777 : 0;
-      client_.later(sim_.random.duration(1us, 20ms), [this, &object, inode] {
-        look_at_mode(object, inode);
-      });
+      client_.later(sim_.random.duration(1us, 20ms),
+                    [this, &object, inode] { look_at_mode(object, inode); });
     });
   }
 

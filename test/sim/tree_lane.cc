@@ -1,6 +1,6 @@
-// A client works in a directory tree of its own, so that a model in memory knows every right answer.
-// Where an outcome cannot be known (the session expired under way, both nodes of a pair lost power),
-// the tree is read back and must be one that the model allows.
+// A client works in a directory tree of its own, so that a model in memory knows every right
+// answer. Where an outcome cannot be known (the session expired under way, both nodes of a pair
+// lost power), the tree is read back and must be one that the model allows.
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
@@ -85,7 +85,7 @@ class TreeLane final : public Lane {
     sim_.count("client.read_back");
     reader_.read(tree_.at(TreeModel::kRoot).ref, [this, then](const TreeModel* seen) {
       if (doubtful_) return read_back(then);  // something was lost meanwhile
-      if (seen == nullptr && lost_any_) {  // the tree's own directory is gone
+      if (seen == nullptr && lost_any_) {     // the tree's own directory is gone
         lost_any_ = false;
         top_ += "-again";
         return make_top();
@@ -119,12 +119,14 @@ class TreeLane final : public Lane {
     const uint64_t lost_before = client_.sessions_lost();
     client_.submit(
         command,
-        [this, expected, after = std::move(after), touched, done, lost_before](const Completion& c) {
+        [this, expected, after = std::move(after), touched, done,
+         lost_before](const Completion& c) {
           sim_.count(fmt::format("answer.{}", c.error == 0 ? "ok" : "refused"));
           TreeModel result = after;
           const bool unknown = c.error == EIO && client_.sessions_lost() != lost_before;
           if (c.error != expected && !unknown && !doubtful_) {
-            for (const std::string& line : before_.lines()) sim_.tell("{} has {}", client_.name(), line);
+            for (const std::string& line : before_.lines())
+              sim_.tell("{} has {}", client_.name(), line);
             return sim_.fail("{}: {} got errno {}, the model says {}", client_.name(), C::kName,
                              c.error, expected);
           }
@@ -179,13 +181,14 @@ class TreeLane final : public Lane {
   }
 
   template <class C>
-  void question(const C& command, int expected, std::function<std::string(const Completion&)> check) {
+  void question(const C& command, int expected,
+                std::function<std::string(const Completion&)> check) {
     const uint64_t lost_before = client_.sessions_lost();
     client_.submit(command, [this, expected, check, lost_before](const Completion& c) {
       const bool lost = client_.sessions_lost() != lost_before;
       if (!doubtful_ && c.error != expected && !lost)
-        return sim_.fail("{}: {} got errno {}, the model says {}", client_.name(), C::kName, c.error,
-                         expected);
+        return sim_.fail("{}: {} got errno {}, the model says {}", client_.name(), C::kName,
+                         c.error, expected);
       if (!doubtful_ && c.error == 0 && expected == 0)
         if (const std::string why = check(c); !why.empty())
           return sim_.fail("{}: {}: {}", client_.name(), C::kName, why);
@@ -201,7 +204,9 @@ class TreeLane final : public Lane {
       if (inode.type == type && (with_orphans || inode.nlink > 0)) found.push_back(id);
     return found.empty() ? 0 : found[sim_.random.between(0, found.size() - 1)];
   }
-  Name any_name() { return Name(std::string(1, static_cast<char>('a' + sim_.random.between(0, 5)))); }
+  Name any_name() {
+    return Name(std::string(1, static_cast<char>('a' + sim_.random.between(0, 5))));
+  }
   // A name that is there, mostly.
   Name known_name(int directory) {
     const auto& entries = tree_.at(directory).entries;
@@ -215,23 +220,38 @@ class TreeLane final : public Lane {
   void next() {
     const bool full = tree_.inodes().size() > kInodesMax;
     switch (sim_.random.between(full ? 4 : 0, 16)) {
-      case 0: return make(Type::kDirectory);
-      case 1: return make(Type::kFile);
-      case 2: return make(Type::kSymlink);
-      case 3: return link();
-      case 4: return create_open();
-      case 5: return unlink();
-      case 6: return remove_directory();
+      case 0:
+        return make(Type::kDirectory);
+      case 1:
+        return make(Type::kFile);
+      case 2:
+        return make(Type::kSymlink);
+      case 3:
+        return link();
+      case 4:
+        return create_open();
+      case 5:
+        return unlink();
+      case 6:
+        return remove_directory();
       case 7:
-      case 8: return rename();
+      case 8:
+        return rename();
       case 9:
-      case 10: return write();
-      case 11: return set_attributes();
-      case 12: return read();
-      case 13: return get_attributes();
-      case 14: return list();
-      case 15: return look_up();
-      default: return xattr();
+      case 10:
+        return write();
+      case 11:
+        return set_attributes();
+      case 12:
+        return read();
+      case 13:
+        return get_attributes();
+      case 14:
+        return list();
+      case 15:
+        return look_up();
+      default:
+        return xattr();
     }
   }
 
@@ -257,7 +277,8 @@ class TreeLane final : public Lane {
     else if (type == Type::kFile)
       change(MakeNode{parent, name, S_IFREG | mode, 0, 0, {}, {}}, expected, after, {parent}, done);
     else
-      change(MakeSymlink{parent, name, LinkTarget(target), {}, {}}, expected, after, {parent}, done);
+      change(MakeSymlink{parent, name, LinkTarget(target), {}, {}}, expected, after, {parent},
+             done);
   }
 
   // Makes a file and opens it, or closes one that is open.
@@ -313,8 +334,13 @@ class TreeLane final : public Lane {
     const bool no_replace = sim_.random.one_in(5);
     TreeModel after = tree_;
     const int expected = after.rename(from, name, to, new_name, no_replace);
-    change(Rename{ref(from), name, ref(to), new_name,
-                  no_replace ? uint32_t{RENAME_NOREPLACE} : 0, {}, {}},
+    change(Rename{ref(from),
+                  name,
+                  ref(to),
+                  new_name,
+                  no_replace ? uint32_t{RENAME_NOREPLACE} : 0,
+                  {},
+                  {}},
            expected, after, {ref(from), ref(to)});
   }
 
@@ -357,8 +383,7 @@ class TreeLane final : public Lane {
     const auto known = xattrs.find(name);
     if (sim_.random.one_in(2)) {
       const Bytes value = known == xattrs.end() ? Bytes() : known->second;
-      return question(GetXattr{ref(file), XattrName(name), {}},
-                      known == xattrs.end() ? ENODATA : 0,
+      return question(GetXattr{ref(file), XattrName(name), {}}, known == xattrs.end() ? ENODATA : 0,
                       [value](const Completion& c) -> std::string {
                         const auto reply = decode<XattrReply>(c.body.view());
                         return reply && BytesView(reply->value) == value ? "" : "another value";
@@ -367,7 +392,8 @@ class TreeLane final : public Lane {
     TreeModel after = tree_;
     const Bytes value = fmt::format("{:x}", sim_.random.next());
     after.at(file).xattrs[name] = value;
-    change(SetXattr{ref(file), XattrName(name), XattrValue(value), 0, {}, {}}, 0, after, {ref(file)});
+    change(SetXattr{ref(file), XattrName(name), XattrValue(value), 0, {}, {}}, 0, after,
+           {ref(file)});
   }
 
   // ---- questions ----

@@ -23,8 +23,8 @@ void TreeModel::forget_if_gone(int inode) {
   if (at(inode).nlink == 0 && at(inode).handles == 0) inodes_.erase(inode);
 }
 
-int TreeModel::make(int directory, const Bytes& name, Type type, uint32_t mode,
-                    const Bytes& target, int* made) {
+int TreeModel::make(int directory, const Bytes& name, Type type, uint32_t mode, const Bytes& target,
+                    int* made) {
   if (find(directory, name) != 0) return EEXIST;
   ModelInode inode;
   inode.type = type;
@@ -71,8 +71,7 @@ bool TreeModel::is_above(int directory, int below) const {
   }
 }
 
-int TreeModel::rename(int from, const Bytes& name, int to, const Bytes& new_name,
-                      bool no_replace) {
+int TreeModel::rename(int from, const Bytes& name, int to, const Bytes& new_name, bool no_replace) {
   const int inode = find(from, name);
   if (inode == 0) return ENOENT;
   const int target = find(to, new_name);

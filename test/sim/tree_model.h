@@ -15,11 +15,11 @@ struct ModelInode {
   enum class Type { kDirectory, kFile, kSymlink };
   Type type = Type::kFile;
   InodeRef ref;
-  uint32_t mode = 0;     // permission bits
-  Bytes content;         // of a file; target of a symlink
-  int nlink = 1;         // of files and symlinks
-  int handles = 0;       // open
-  int parent = 0;        // of a directory
+  uint32_t mode = 0;  // permission bits
+  Bytes content;      // of a file; target of a symlink
+  int nlink = 1;      // of files and symlinks
+  int handles = 0;    // open
+  int parent = 0;     // of a directory
   std::map<Bytes, int> entries;
   std::map<Bytes, Bytes> xattrs;
 };

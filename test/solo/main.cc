@@ -13,10 +13,10 @@
 #include <deque>
 #include <map>
 
+#include "common/codec.h"
 #include "common/crc32c.h"
 #include "common/map_store.h"
 #include "common/messages.h"
-#include "common/codec.h"
 #include "common/stop_signal.h"
 #include "common/transport.h"
 #include "node/executor/executor.h"
@@ -130,8 +130,10 @@ class SoloServer {
     SharedBytes bulk;
     if (executed.read) {
       auto data = executed.read->run();
-      if (data.ok()) bulk = *data;
-      else executed.error = data.error();
+      if (data.ok())
+        bulk = *data;
+      else
+        executed.error = data.error();
     }
     answer(envelope, request, executed.status, executed.error, executed.reply, bulk);
   }

@@ -60,10 +60,14 @@ struct RandomFields {
   // Mostly small, now and then up to the cap.
   size_t size(size_t cap) {
     switch (below(8)) {
-      case 0: return 0;
-      case 1: return below(std::min<size_t>(cap, 4096) + 1);
-      case 2: return cap <= 255 ? cap : below(17);
-      default: return below(std::min<size_t>(cap, 12) + 1);
+      case 0:
+        return 0;
+      case 1:
+        return below(std::min<size_t>(cap, 4096) + 1);
+      case 2:
+        return cap <= 255 ? cap : below(17);
+      default:
+        return below(std::min<size_t>(cap, 12) + 1);
     }
   }
   template <class T>
@@ -99,7 +103,8 @@ struct CountedFields {
       uint64_t wide = 0x0807'0605'0403'0200ULL | next;
       value = static_cast<T>(wide);
     } else {
-      value.assign(std::min<size_t>(1 + next % 3, T::kMaxBytes), static_cast<char>('a' + next % 26));
+      value.assign(std::min<size_t>(1 + next % 3, T::kMaxBytes),
+                   static_cast<char>('a' + next % 26));
     }
   }
   template <class T>

@@ -1,5 +1,5 @@
-// Stream sockets without ZeroMQ, for garbage and for broken connections. All for one thread, blocking
-// with a limit of ten seconds.
+// Stream sockets without ZeroMQ, for garbage and for broken connections. All for one thread,
+// blocking with a limit of ten seconds.
 #pragma once
 
 #include <arpa/inet.h>

@@ -197,7 +197,8 @@ TEST_CASE("a session is renewed every 10 s") {
   CHECK(driver.silent());
 }
 
-TEST_CASE("a new executor is told what is open, once no open is under way, and opens wait for that") {
+TEST_CASE(
+    "a new executor is told what is open, once no open is under way, and opens wait for that") {
   ClientDriver driver;
   driver.open_session();
   driver.core.submit(open_of(kFile), driver.now);
@@ -298,8 +299,10 @@ TEST_CASE("many waiting locks leave slots for the command that frees them") {
     lock.range.owner = owner;
     driver.core.submit(lock, driver.now);
     const auto sent = driver.expect(SetLock::kOp);
-    if (decode<SetLock>(sent.body)->wait) ++waiting;
-    else driver.answer(sent, {}, {.error = EAGAIN});
+    if (decode<SetLock>(sent.body)->wait)
+      ++waiting;
+    else
+      driver.answer(sent, {}, {.error = EAGAIN});
   }
   CHECK(waiting < kSlotsPerSession / 2);
   driver.core.submit(make_directory(kFile), driver.now);

@@ -5,8 +5,8 @@
 #include <deque>
 #include <optional>
 
-#include "fuse/client_core.h"
 #include "common/messages.h"
+#include "fuse/client_core.h"
 
 namespace pairfs::test {
 
@@ -79,8 +79,10 @@ class ClientDriver {
   Sent expect_renewal() {
     const Sent renewal = expect(RenewSession::kOp);
     auto map = next();
-    if (map && map->header.op == MapRead::kOp) answer(*map, map_reply());
-    else if (map) sent_.push_front(*map);
+    if (map && map->header.op == MapRead::kOp)
+      answer(*map, map_reply());
+    else if (map)
+      sent_.push_front(*map);
     return renewal;
   }
   bool silent() {
@@ -111,7 +113,8 @@ class ClientDriver {
   }
   void drop_completion(Ticket ticket) {
     (void)outcome(ticket);
-    std::erase_if(completions_, [&](const auto& completion) { return completion.ticket == ticket; });
+    std::erase_if(completions_,
+                  [&](const auto& completion) { return completion.ticket == ticket; });
   }
 
   static constexpr uint64_t kClusterId = 77;

@@ -63,7 +63,7 @@ TEST_CASE("a bool is one of two octets") {
 }
 
 TEST_CASE("op codes are unique and kinds keep to their ranges") {
-  std::set<uint16_t> seen{MapRead::kOp, MapSwap::kOp,     NodeStatus::kOp,
+  std::set<uint16_t> seen{MapRead::kOp, MapSwap::kOp,      NodeStatus::kOp,
                           kLinkOp,      RouterStatus::kOp, AdminRequest::kOp};
   const size_t others = seen.size();
   size_t commands = 0;

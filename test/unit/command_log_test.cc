@@ -33,7 +33,8 @@ LogRecord record(const std::string& text, Epoch epoch = 1, Sequence synced = 0) 
 
 void append_some(CommandLog& log, int count, bool claim_synced = false) {
   for (int i = 0; i < count; ++i) {
-    LogRecord r = record("body " + std::to_string(log.last() + 1), 1, claim_synced ? log.last() : 0);
+    LogRecord r =
+        record("body " + std::to_string(log.last() + 1), 1, claim_synced ? log.last() : 0);
     log.append(r);
   }
 }
@@ -83,7 +84,10 @@ TEST_CASE("a log that is opened again has every record, over several segments") 
 
 TEST_CASE("a start of the machine in between is noticed") {
   test::TemporaryDirectory dir;
-  { CommandLog log(config_in(dir.path())); append_some(log, 1); }
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 1);
+  }
   CHECK_FALSE(CommandLog(config_in(dir.path(), "boot-2")).summary().power_kept);
 }
 
@@ -159,7 +163,8 @@ TEST_CASE("a log that does not join its consistency point says so") {
   append_some(log, 300);
   CHECK(log.gap_to_checkpoint().empty());
   log.trim(200);
-  CHECK_FALSE(log.gap_to_checkpoint().empty());  // it begins in the middle, and no point says what was before
+  CHECK_FALSE(log.gap_to_checkpoint()
+                  .empty());  // it begins in the middle, and no point says what was before
   log_point(log, 250, *log.chain_at(250));
   CHECK(log.gap_to_checkpoint().empty());
   log_point(log, 250, *log.chain_at(250) ^ 1);  // the same number in another history
@@ -329,7 +334,10 @@ TEST_CASE("a log of another version is refused, and stays as it is") {
 
 TEST_CASE("another volume's log is refused") {
   test::TemporaryDirectory dir;
-  { CommandLog log(config_in(dir.path())); append_some(log, 1); }
+  {
+    CommandLog log(config_in(dir.path()));
+    append_some(log, 1);
+  }
   CommandLogConfig other = config_in(dir.path());
   other.volume = {1, 1};
   CHECK_THROWS_AS(CommandLog{other}, LogFailure);

@@ -78,12 +78,14 @@ TEST_CASE("values out of their range are refused") {
     CHECK(config.integer("n", 3, 0, 10) == 3);
     CHECK(config.finish().size() == 1);
   }
-  for (const char* value : {"0", "\"\"", "\"00\"", "\"xyz\"", "\"11112222333344445\"", "\"0x12\""}) {
+  for (const char* value :
+       {"0", "\"\"", "\"00\"", "\"xyz\"", "\"11112222333344445\"", "\"0x12\""}) {
     Config config = Config::parse(std::string("id = ") + value, "f");
     CHECK(config.required_identifier("id") == 0);
     CHECK(config.finish().size() == 1);
   }
-  for (const char* value : {"\"5\"", "\"-5ms\"", "\"5 days\"", "\"99999999999999999h\"", "\"2h\""}) {
+  for (const char* value :
+       {"\"5\"", "\"-5ms\"", "\"5 days\"", "\"99999999999999999h\"", "\"2h\""}) {
     Config config = Config::parse(std::string("d = ") + value, "f");
     CHECK(config.duration("d", 1s, 0s, 1h) == 1s);
     CHECK(config.finish().size() == 1);
@@ -99,6 +101,6 @@ TEST_CASE("a file that is no TOML or absent gives one problem") {
 
   Config absent = Config::load_file("/nonexistent/x.toml");
   absent.required_string("name");
-  CHECK(absent.finish() == std::vector<std::string>{
-                               "/nonexistent/x.toml: cannot be read: No such file or directory"});
+  CHECK(absent.finish() ==
+        std::vector<std::string>{"/nonexistent/x.toml: cannot be read: No such file or directory"});
 }

@@ -214,12 +214,16 @@ TEST_CASE("an ACL that may be there is asked for before anyone is let in") {
                       grant(kBoth | kGrantFirstAcl), 0, {.attributes = file_attributes()});
   CHECK_FALSE(c.lookup_error("f", kUser));
   CHECK(c.cache.take_missing().acl);
-  const Acl acl = {{AclEntry::kUserObj, 7}, {AclEntry::kUser, 0, 50}, {AclEntry::kGroupObj, 5},
-                   {AclEntry::kMask, 5},    {AclEntry::kOther, 5}};
+  const Acl acl = {{AclEntry::kUserObj, 7},
+                   {AclEntry::kUser, 0, 50},
+                   {AclEntry::kGroupObj, 5},
+                   {AclEntry::kMask, 5},
+                   {AclEntry::kOther, 5}};
   GetXattr command;
   command.inode = kDirectory;
   command.name = BytesView(kAccessAclName);
-  c.cache.end<GetXattr>(c.cache.begin(command), grant(kGrantFirst), 0, {XattrValue(encode_acl(acl))});
+  c.cache.end<GetXattr>(c.cache.begin(command), grant(kGrantFirst), 0,
+                        {XattrValue(encode_acl(acl))});
   CHECK(c.lookup_error("f", kUser) == EACCES);
   CHECK(c.lookup_error("f", {51, 51, {}}) == 0);
 }
@@ -233,7 +237,8 @@ TEST_CASE("a listing is answered when it is whole, and makes absent names known"
     command.update_atime = false;
     DirectoryReply reply;
     for (const auto& [name, at] : names)
-      reply.entries.push_back({.name = Name(name), .cookie = at, .inode = {at + 500, 1}, .type = S_IFREG});
+      reply.entries.push_back(
+          {.name = Name(name), .cookie = at, .inode = {at + 500, 1}, .type = S_IFREG});
     reply.end = end;
     c.cache.end<ReadDirectory>(c.cache.begin(command), grant(kGrantFirst), 0, reply);
   };
@@ -341,7 +346,8 @@ SessionId learn(ClientDriver& driver, Epoch epoch = 1) {
 }
 }  // namespace
 
-TEST_CASE("a recall is answered at once, with its number, and nothing is answered from it any more") {
+TEST_CASE(
+    "a recall is answered at once, with its number, and nothing is answered from it any more") {
   ClientDriver driver;
   driver.open_session();
   const SessionId session = learn(driver);
@@ -413,8 +419,10 @@ TEST_CASE("leases are renewed well before they run out, though nothing is asked 
   while (driver.now - begun < 60s) {
     driver.advance(100ms);
     while (auto sent = driver.next())
-      if (sent->header.op == RenewSession::kOp) answer_with_lease(driver, *sent, encode(Empty{}));
-      else if (sent->header.op == MapRead::kOp) driver.answer(*sent, ClientDriver::map_reply());
+      if (sent->header.op == RenewSession::kOp)
+        answer_with_lease(driver, *sent, encode(Empty{}));
+      else if (sent->header.op == MapRead::kOp)
+        driver.answer(*sent, ClientDriver::map_reply());
     REQUIRE(driver.core.answer(GetAttributes{kHere}, driver.now));
   }
 }

@@ -81,7 +81,8 @@ TEST_CASE("a node lives as long as the kernel's lookup count") {
   CHECK(nodes.find(1) == InodeRef{77, 3});
 }
 
-TEST_CASE("what was removed has its last attributes as long as the kernel holds it, but for files") {
+TEST_CASE(
+    "what was removed has its last attributes as long as the kernel holds it, but for files") {
   NodeTable nodes;
   Attributes directory{.inode = {5, 1}, .mode = S_IFDIR | 0700, .nlink = 2, .uid = 7};
   nodes.looked_up(directory);

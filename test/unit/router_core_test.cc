@@ -48,9 +48,8 @@ std::optional<VolumeRecord> record(const char* executor, Epoch epoch) {
 
 RouterCore ready_router() {
   RouterCore core(kCluster);
-  core.on_map(RoutingTable(two_pairs(), [](VolumeId id) {
-    return id.pair == 1 ? record("1b", 7) : record("2a", 3);
-  }));
+  core.on_map(RoutingTable(
+      two_pairs(), [](VolumeId id) { return id.pair == 1 ? record("1b", 7) : record("2a", 3); }));
   core.on_link("1b", true);
   return core;
 }
@@ -132,16 +131,16 @@ TEST_CASE("an executor that is not of the volume's pair routes nowhere") {
 
 TEST_CASE("no client may send what only nodes issue, nor speak for another cluster") {
   RouterCore core = ready_router();
-  for (const Bytes& bad :
-       {request(BeginEpoch::kOp, 0), request(60000, 0), request(kLinkOp, 0),
-        request(MapSwap::kOp, 0), request(Lookup::kOp, 0, 6), request(MapRead::kOp, 0, 6),
-        request(Lookup::kOp, 0, 0)}) {
+  for (const Bytes& bad : {request(BeginEpoch::kOp, 0), request(60000, 0), request(kLinkOp, 0),
+                           request(MapSwap::kOp, 0), request(Lookup::kOp, 0, 6),
+                           request(MapRead::kOp, 0, 6), request(Lookup::kOp, 0, 0)}) {
     const auto decision = core.on_client({"client"}, bad);
     REQUIRE(decision.kind == Act::kReply);
     CHECK(header_of(decision.head).status == ReplyStatus::kBadRequest);
   }
   CHECK(core.counters().refused_requests == 7);
-  CHECK(core.on_client({"client"}, request(Lookup::kOp, 0, kCluster, kFlagReply)).kind == Act::kDrop);
+  CHECK(core.on_client({"client"}, request(Lookup::kOp, 0, kCluster, kFlagReply)).kind ==
+        Act::kDrop);
   CHECK(core.on_client({"client"}, "garbage").kind == Act::kDrop);
   CHECK(core.counters().dropped_malformed == 2);
 }

@@ -67,9 +67,8 @@ class Cluster {
     MessageHeader h;
     h.op = MapSwap::kOp;
     h.cluster_id = kCluster;
-    REQUIRE(eventually([&] {
-      return map_.send({}, SharedBytes::from(make_head(h, encode(request))));
-    }));
+    REQUIRE(eventually(
+        [&] { return map_.send({}, SharedBytes::from(make_head(h, encode(request)))); }));
     std::optional<Message> answer;
     REQUIRE(eventually([&] { return (answer = map_.receive()).has_value(); }));
     const auto parsed = parse_head(answer->head.view(), nullptr);
@@ -167,7 +166,8 @@ TEST_CASE("a command reaches its executor, and the reply its client, with their 
   CHECK(whole.bulk.view() == std::string(1 << 20, 'r'));
 }
 
-TEST_CASE("after a change of the map commands go to the new executor, and those who wait are told") {
+TEST_CASE(
+    "after a change of the map commands go to the new executor, and those who wait are told") {
   Cluster cluster;
   cluster.send_until_at(cluster.a, 0);
   cluster.send_until_at(cluster.b, 4095);

@@ -1,8 +1,8 @@
 #include "common/transport.h"
 
 #include <doctest/doctest.h>
-#include <signal.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include <atomic>
@@ -188,13 +188,17 @@ TEST_CASE("garbage on a port disturbs nobody") {
   std::mt19937_64 random(seed);
   Context context;
   TemporaryDirectory directory;
-  for (const std::string& where : {std::string("tcp://127.0.0.1:*"), "ipc://" + directory.file("s")}) {
+  for (const std::string& where :
+       {std::string("tcp://127.0.0.1:*"), "ipc://" + directory.file("s")}) {
     Socket server = Socket::server(context, where);
     Socket client = Socket::client(context, server.endpoint());
     REQUIRE(talks(client, server));
     // The start of a right greeting, so that some of the garbage meets the later states.
     const Bytes greeting = Bytes("\xff\0\0\0\0\0\0\0\x01\x7f\x03\0NULL", 16) + Bytes(48, '\0');
-    const Bytes ready = Bytes("\x04\x26\x05READY\x0bSocket-Type\0\0\0\x06" "DEALER\x08Identity\0\0\0\0", 40);
+    const Bytes ready = Bytes(
+        "\x04\x26\x05READY\x0bSocket-Type\0\0\0\x06"
+        "DEALER\x08Identity\0\0\0\0",
+        40);
     std::vector<RawSocket> open;
     for (int i = 0; i < 200; ++i) {
       RawSocket raw = RawSocket::connect(server.endpoint());
@@ -321,7 +325,8 @@ TEST_CASE("messages are whole, whatever moment the connection breaks") {
     }
   };
   const auto send_one = [&](size_t i) {
-    client.send({"hop"}, bytes("head " + std::to_string(i)), bytes(std::string(5000 + i % 1000, 'x')));
+    client.send({"hop"}, bytes("head " + std::to_string(i)),
+                bytes(std::string(5000 + i % 1000, 'x')));
   };
   for (size_t i = 0; i < 20000; ++i) {
     if (i % 997 == 500) proxy.cut();
@@ -427,7 +432,8 @@ TEST_CASE("a poller is woken by a peer that connects, sends, leaves and comes ba
       own_poller.add(server);
       for (bool said = false; !said;) {
         own_poller.wait(15s);
-        while (auto message = server.receive()) said |= server.send(message->envelope, bytes("bye"));
+        while (auto message = server.receive())
+          said |= server.send(message->envelope, bytes("bye"));
       }
       own_poller.wait(0s);
     });

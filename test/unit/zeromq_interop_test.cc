@@ -39,8 +39,12 @@ class Foreign {
     zmq_getsockopt(socket_, ZMQ_LAST_ENDPOINT, name, &length);
     return name;
   }
-  void connect(const std::string& endpoint) { REQUIRE(zmq_connect(socket_, endpoint.c_str()) == 0); }
-  void set(int option, int value) { REQUIRE(zmq_setsockopt(socket_, option, &value, sizeof value) == 0); }
+  void connect(const std::string& endpoint) {
+    REQUIRE(zmq_connect(socket_, endpoint.c_str()) == 0);
+  }
+  void set(int option, int value) {
+    REQUIRE(zmq_setsockopt(socket_, option, &value, sizeof value) == 0);
+  }
   void send(const Frames& frames) {
     for (size_t i = 0; i < frames.size(); ++i)
       REQUIRE(zmq_send(socket_, frames[i].data(), frames[i].size(),

@@ -99,8 +99,8 @@ Result<Inode> make_inode(Context& context, const Inode& parent, const NewNode& n
 }
 
 Result<EntryReply> run(Context& context, MakeNode& command) {
-  PAIRFS_ASSIGN(Inode parent, load_parent_for_new(context, command.parent, command.name,
-                                                  command.credentials));
+  PAIRFS_ASSIGN(Inode parent,
+                load_parent_for_new(context, command.parent, command.name, command.credentials));
   if ((command.mode & S_IFMT) == 0) command.mode |= S_IFREG;
   const uint32_t type = command.mode & S_IFMT;
   const bool device = type == S_IFCHR || type == S_IFBLK;
@@ -118,8 +118,8 @@ Result<EntryReply> run(Context& context, MakeNode& command) {
 }
 
 Result<EntryReply> run(Context& context, MakeSymlink& command) {
-  PAIRFS_ASSIGN(Inode parent, load_parent_for_new(context, command.parent, command.name,
-                                                  command.credentials));
+  PAIRFS_ASSIGN(Inode parent,
+                load_parent_for_new(context, command.parent, command.name, command.credentials));
   if (command.target.empty()) return Errno{ENOENT};
   const NewNode node{command.name, S_IFLNK | 0777, 0, 0, command.credentials, command.resolved};
   PAIRFS_ASSIGN(Inode inode, make_inode(context, parent, node, command.parent.slice()));

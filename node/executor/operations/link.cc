@@ -13,8 +13,8 @@
 namespace pairfs {
 
 Result<EntryReply> run(Context& context, MakeLink& command) {
-  PAIRFS_ASSIGN(Inode parent, load_parent_for_new(context, command.parent, command.name,
-                                                  command.credentials));
+  PAIRFS_ASSIGN(Inode parent,
+                load_parent_for_new(context, command.parent, command.name, command.credentials));
   if (!context.owns(command.inode)) return Errno{kCrossVolume};
   PAIRFS_ASSIGN(Inode inode, load_inode(context, command.inode));
   if (inode.is_directory()) return Errno{EPERM};

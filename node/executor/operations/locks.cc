@@ -16,8 +16,7 @@ namespace pairfs {
 
 namespace {
 Result<HeldRange> checked_range(const LockRange& range, bool whole_file) {
-  if (range.type != F_RDLCK && range.type != F_WRLCK && range.type != F_UNLCK)
-    return Errno{EINVAL};
+  if (range.type != F_RDLCK && range.type != F_WRLCK && range.type != F_UNLCK) return Errno{EINVAL};
   if (range.start > range.end) return Errno{EINVAL};
   if (whole_file) return HeldRange{range.type, 0, ~0ULL, range.pid};
   return HeldRange{range.type, range.start, range.end, range.pid};

@@ -28,11 +28,12 @@ TransactionPart part_to_make(const NewInode& made, Slice slice) {
 }  // namespace
 
 Result<EntryReply> run(Context& context, MakeDirectory& command) {
-  PAIRFS_ASSIGN(Inode parent, load_parent_for_new(context, command.parent, command.name,
-                                                  command.credentials));
+  PAIRFS_ASSIGN(Inode parent,
+                load_parent_for_new(context, command.parent, command.name, command.credentials));
   if (parent.nlink >= kLinksMax) return Errno{EMLINK};
-  const NewNode node{command.name, S_IFDIR | (command.mode & (0777U | S_ISVTX)),
-                     command.umask, 0, command.credentials, command.resolved};
+  const NewNode node{command.name,        S_IFDIR | (command.mode & (0777U | S_ISVTX)),
+                     command.umask,       0,
+                     command.credentials, command.resolved};
   Slice slice = parent.ref().slice();
   if (context.replaying)
     slice = command.resolved.inode.slice();

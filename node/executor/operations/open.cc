@@ -5,10 +5,12 @@
 // * O_CREAT on an existing name needs no write permission on the directory; the file just made is
 //   open as asked, whatever its mode.
 // * An open handle keeps an inode without names alive. Handles are counted in memory, per session.
-// * A router that was frozen may deliver a copy of Close or DeclareOpens long after the client sent it
-//   again elsewhere. A declaration tells all that its client had opened and closed when it was sent,
-//   so nothing older than the newest one closes anything; and one that was made for an earlier
-//   executor, whose opens are not known here, counts for nothing (docs/protocol.md, "Open inodes").
+// * A router that was frozen may deliver a copy of Close or DeclareOpens long after the client sent
+// it
+//   again elsewhere. A declaration tells all that its client had opened and closed when it was
+//   sent, so nothing older than the newest one closes anything; and one that was made for an
+//   earlier executor, whose opens are not known here, counts for nothing (docs/protocol.md, "Open
+//   inodes").
 #include "node/executor/operations/open.h"
 
 #include <fcntl.h>
@@ -114,7 +116,8 @@ Result<EntryReply> run(Context& context, CreateFile& command) {
     PAIRFS_TRY(check_open(context, inode, command.flags, command.credentials));
     if ((command.flags & O_TRUNC) != 0) {
       truncate_to(context, inode, 0);
-      clear_privileges(context, inode, is_root(command.credentials) ? nullptr : &command.credentials);
+      clear_privileges(context, inode,
+                       is_root(command.credentials) ? nullptr : &command.credentials);
       inode.mtime = inode.ctime = command.resolved.now;
       store_inode(context, inode);
     }
@@ -122,7 +125,8 @@ Result<EntryReply> run(Context& context, CreateFile& command) {
   } else {
     if (entry.error() != ENOENT) return entry.failure();
     PAIRFS_TRY(check_may_create(context, parent, command.credentials));
-    const NewNode node{command.name, S_IFREG | (command.mode & 07777U), command.umask, 0,
+    const NewNode node{command.name,        S_IFREG | (command.mode & 07777U),
+                       command.umask,       0,
                        command.credentials, command.resolved};
     PAIRFS_ASSIGN(const Inode inode, make_inode(context, parent, node, command.parent.slice()));
     store_inode(context, inode);

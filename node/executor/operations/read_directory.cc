@@ -3,11 +3,11 @@
 // A directory is listed in the order in which its names came, by cookies that are never given
 // twice: a listing goes on after any cookie, also of an entry that is gone, and neither repeats nor
 // omits an entry that lives all through it. Access was checked when the directory was opened.
+#include "common/row_codec.h"
 #include "node/executor/directories.h"
 #include "node/executor/inodes.h"
 #include "node/executor/operations/access_time.h"
 #include "node/executor/operations/operations.h"
-#include "common/row_codec.h"
 
 namespace pairfs {
 
@@ -68,18 +68,18 @@ Result<DirectoryReply> run(Context& context, ReadDirectory& command) {
   const uint64_t from = std::max(command.cookie + 1, kFirstCookie);
   bool end = true;
   int error = 0;
-  context.tx.store().scan(
-      cookie_key(directory.id, from), cookie_key(directory.id, ~0ULL),
-      [&](BytesView key, BytesView name) {
-        auto entry = listed_entry(context, directory, name, read_big_endian<uint64_t>(key, 9),
-                                  command.with_attributes);
-        if (!entry) {
-          error = entry.error();
-          return false;
-        }
-        end = listing.add(std::move(*entry));
-        return end;
-      });
+  context.tx.store().scan(cookie_key(directory.id, from), cookie_key(directory.id, ~0ULL),
+                          [&](BytesView key, BytesView name) {
+                            auto entry = listed_entry(context, directory, name,
+                                                      read_big_endian<uint64_t>(key, 9),
+                                                      command.with_attributes);
+                            if (!entry) {
+                              error = entry.error();
+                              return false;
+                            }
+                            end = listing.add(std::move(*entry));
+                            return end;
+                          });
   if (error != 0) return Errno{error};
   return listing.take(end);
 }

@@ -1,4 +1,5 @@
-// BeginEpoch, ConsistencyPoint and ElementsChanged: records that the log needs and the volume's rows do not.
+// BeginEpoch, ConsistencyPoint and ElementsChanged: records that the log needs and the volume's
+// rows do not.
 #include "node/executor/operations/operations.h"
 
 namespace pairfs {

@@ -45,8 +45,8 @@ Result<Parents> load_parents(const Context& context, const Rename& command) {
 // unknown, because the way up leaves the volume.
 enum class Below { kYes, kNo, kUnknown };
 
-// The way up from `directory`: each step is shown to `visit`, which ends it by returning true. Gives
-// false when it ended at the root, kCrossVolume when it leaves the volume.
+// The way up from `directory`: each step is shown to `visit`, which ends it by returning true.
+// Gives false when it ended at the root, kCrossVolume when it leaves the volume.
 template <class Visit>
 Result<bool> walk_up(const Context& context, InodeRef directory, Visit&& visit) {
   constexpr int kDepthMax = 100'000;  // a circle would be a broken volume
@@ -104,8 +104,7 @@ Status check_no_circle(const Context& context, Parents& parents, const Inode& so
 }
 
 Status check_permissions(const Context& context, Parents& parents, const Inode& source,
-                         const std::optional<Inode>& target, const Rename& command,
-                         bool exchange) {
+                         const std::optional<Inode>& target, const Rename& command, bool exchange) {
   const Credentials& who = command.credentials;
   PAIRFS_TRY(check_may_remove(context, parents.from, source, who, source.is_directory()));
   if (!target) {
@@ -168,8 +167,8 @@ Result<Empty> run(Context& context, Rename& command) {
   if (target_entry && target_entry->inode == entry.inode) return Empty{};
 
   if (!context.owns(entry.inode) || (target_entry && !context.owns(target_entry->inode))) {
-    const bool entries_only = parents.same() && (!target_entry || exchange) &&
-                              !is_owner_only(from, command.credentials);
+    const bool entries_only =
+        parents.same() && (!target_entry || exchange) && !is_owner_only(from, command.credentials);
     if (entries_only) return rename_entries(context, command, from, entry, target_entry);
     return Errno{kCrossVolume};
   }
@@ -184,8 +183,8 @@ Result<Empty> run(Context& context, Rename& command) {
     if (target->entries != 0) return Errno{ENOTEMPTY};
     PAIRFS_TRY(context.check_not_pinned(*target));
   }
-  const bool parent_gains = !parents.same() && source.is_directory() &&
-                            !(target && target->is_directory());
+  const bool parent_gains =
+      !parents.same() && source.is_directory() && !(target && target->is_directory());
   if (parent_gains && to.nlink >= kLinksMax) return Errno{EMLINK};
   if (to.nlink == 0) return Errno{ENOENT};
 

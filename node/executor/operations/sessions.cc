@@ -3,8 +3,8 @@
 // A session exists from its logged OpenSession to its logged close or expiry; its id is never used
 // again. With it go its reply rows, locks, open handles, and the orphans that only it held. What
 // keeps it alive is any command of it; the timers are in memory and start anew with each executor.
-#include "node/executor/operations/operations.h"
 #include "node/executor/operations/declared.h"
+#include "node/executor/operations/operations.h"
 
 namespace pairfs {
 

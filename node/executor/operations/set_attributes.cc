@@ -88,8 +88,7 @@ void change_owner(Context& context, Inode& inode, const SetAttributes& command) 
 void change_size(Context& context, Inode& inode, const SetAttributes& command) {
   truncate_to(context, inode, command.size_bytes);
   inode.mtime = command.resolved.now;
-  const bool may_keep =
-      is_root(command.credentials) && !wants(command, Valid::kClearPrivileges);
+  const bool may_keep = is_root(command.credentials) && !wants(command, Valid::kClearPrivileges);
   clear_privileges(context, inode, may_keep ? nullptr : &command.credentials);
 }
 

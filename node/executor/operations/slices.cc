@@ -1,5 +1,5 @@
-// ReceiveSlice, TakeSlice, GiveSlice, OpenSlice, ClearSlice: a slice goes from one volume to another.
-// All may come twice and late.
+// ReceiveSlice, TakeSlice, GiveSlice, OpenSlice, ClearSlice: a slice goes from one volume to
+// another. All may come twice and late.
 //
 // * The copy lies in the target's store under its final keys, and nobody looks at it there: the
 //   target does not have the slice. A newer move begins by clearing what an older one left.
@@ -7,10 +7,10 @@
 //   anew; after it, the source never answers for the slice again unless it comes back by a move.
 // * The target serves when the source has told it of the commit (OpenSlice), which the source
 //   repeats until it is confirmed, also after a takeover.
+#include "common/row_codec.h"
 #include "common/test_switch.h"
 #include "node/executor/operations/declared.h"
 #include "node/executor/operations/operations.h"
-#include "common/row_codec.h"
 
 namespace pairfs {
 
@@ -32,8 +32,8 @@ uint64_t clear_some(Context& context, Slice slice) {
     if (erased >= kClearRowsMax) break;
     tx.store().scan(prefix, after_prefix(prefix), [&](BytesView key, BytesView value) {
       if (is_regular_inode(key, value))
-        tx.change_data({.what = Changes::Data::What::kDrop,
-                        .inode_id = read_big_endian<uint64_t>(key, 1)});
+        tx.change_data(
+            {.what = Changes::Data::What::kDrop, .inode_id = read_big_endian<uint64_t>(key, 1)});
       tx.erase(Bytes(key));
       return ++erased < kClearRowsMax;
     });

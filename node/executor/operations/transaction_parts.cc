@@ -1,5 +1,5 @@
-// The parts of a transaction, with the rules of the commands that they are made from: see unlink.cc,
-// link.cc, rename.cc, make_directory.cc.
+// The parts of a transaction, with the rules of the commands that they are made from: see
+// unlink.cc, link.cc, rename.cc, make_directory.cc.
 #include "node/executor/operations/transaction_parts.h"
 
 #include "common/test_switch.h"
@@ -27,9 +27,8 @@ Result<PrepareReply> check_take_name(Context& context, const Prepare& prepare) {
   PAIRFS_TRY(check_access(context, directory, who, W_OK | X_OK));
   if (has(part, Part::kWantFile) && entry.type == S_IFDIR) return Errno{EISDIR};
   if (has(part, Part::kWantDirectory) && entry.type != S_IFDIR) return Errno{ENOTDIR};
-  return PrepareReply{.inode = entry.inode,
-                      .type = entry.type,
-                      .owner_only = is_owner_only(directory, who)};
+  return PrepareReply{
+      .inode = entry.inode, .type = entry.type, .owner_only = is_owner_only(directory, who)};
 }
 
 Result<PrepareReply> check_give_name(Context& context, Prepare& prepare) {
@@ -50,9 +49,8 @@ Result<PrepareReply> check_give_name(Context& context, Prepare& prepare) {
   if (must_be_new) return Errno{EEXIST};
   if (entry->inode == part.other) return PrepareReply{.inode = entry->inode, .same = true};
   PAIRFS_TRY(check_access(context, directory, who, W_OK | X_OK));
-  return PrepareReply{.inode = entry->inode,
-                      .type = entry->type,
-                      .owner_only = is_owner_only(directory, who)};
+  return PrepareReply{
+      .inode = entry->inode, .type = entry->type, .owner_only = is_owner_only(directory, who)};
 }
 
 // One side of an exchange; the other side's inode is not known yet with kHoldName.
@@ -196,16 +194,25 @@ void apply_make_inode(Context& context, const Part& part, const InodeRef& ref,
 
 Result<PrepareReply> check_part(Context& context, Prepare& prepare) {
   switch (prepare.part.what) {
-    case Part::kTakeName: return check_take_name(context, prepare);
-    case Part::kGiveName: return check_give_name(context, prepare);
-    case Part::kRemoveInode: return check_remove_inode(context, prepare);
-    case Part::kAddLink: return check_add_link(context, prepare);
-    case Part::kMoveInode: return check_move_inode(context, prepare);
-    case Part::kMakeInode: return check_make_inode(context, prepare);
-    case Part::kWalkUp: return check_walk_up(context, prepare);
+    case Part::kTakeName:
+      return check_take_name(context, prepare);
+    case Part::kGiveName:
+      return check_give_name(context, prepare);
+    case Part::kRemoveInode:
+      return check_remove_inode(context, prepare);
+    case Part::kAddLink:
+      return check_add_link(context, prepare);
+    case Part::kMoveInode:
+      return check_move_inode(context, prepare);
+    case Part::kMakeInode:
+      return check_make_inode(context, prepare);
+    case Part::kWalkUp:
+      return check_walk_up(context, prepare);
     case Part::kHoldName:
-    case Part::kSwapName: return check_name_of_exchange(context, prepare);
-    default: return Errno{EIO};
+    case Part::kSwapName:
+      return check_name_of_exchange(context, prepare);
+    default:
+      return Errno{EIO};
   }
 }
 
@@ -213,10 +220,18 @@ void apply_part(Context& context, const Intent& intent, Resolved& resolved) {
   const Part& part = intent.prepare.part;
   const Timestamp now = resolved.now;
   switch (part.what) {
-    case Part::kTakeName: apply_take_name(context, part, now); break;
-    case Part::kGiveName: apply_give_name(context, part, now); break;
-    case Part::kMakeInode: apply_make_inode(context, part, intent.reply.inode, now); break;
-    case Part::kSwapName: apply_swap_name(context, part, now); break;
+    case Part::kTakeName:
+      apply_take_name(context, part, now);
+      break;
+    case Part::kGiveName:
+      apply_give_name(context, part, now);
+      break;
+    case Part::kMakeInode:
+      apply_make_inode(context, part, intent.reply.inode, now);
+      break;
+    case Part::kSwapName:
+      apply_swap_name(context, part, now);
+      break;
     case Part::kRemoveInode:
       change_inode(context, part.inode, [&](Inode& inode) {
         inode.nlink = inode.is_directory() ? 0 : inode.nlink - 1;
@@ -238,7 +253,8 @@ void apply_part(Context& context, const Intent& intent, Resolved& resolved) {
         store_inode(context, inode);
       });
       break;
-    default: break;  // kWalkUp and kHoldName only watched
+    default:
+      break;  // kWalkUp and kHoldName only watched
   }
 }
 

@@ -6,7 +6,8 @@
 
 namespace pairfs {
 
-// What a vote of yes tells the coordinator; an errno is a no. Changes nothing but the inode counter.
+// What a vote of yes tells the coordinator; an errno is a no. Changes nothing but the inode
+// counter.
 Result<PrepareReply> check_part(Context& context, Prepare& prepare);
 void apply_part(Context& context, const Intent& intent, Resolved& resolved);
 

@@ -89,8 +89,8 @@ Result<Empty> run(Context& context, Conclude& command) {
     context.unlogged = true;
     return Empty{};
   }
-  // The client's slice went on to a volume that answers its retries now. (Not before the line above: an
-  // earlier copy of this very command may have come in time.)
+  // The client's slice went on to a volume that answers its retries now. (Not before the line
+  // above: an earlier copy of this very command may have come in time.)
   if (!context.replaying && !context.owns(command.slice) && !PAIRFS_MUTANT(concluded_without_slice))
     return Errno{kNotLogged + ECANCELED};
   if (is_answered(context, command.id.request) && !PAIRFS_MUTANT(answered_and_concluded))

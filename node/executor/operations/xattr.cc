@@ -10,10 +10,10 @@
 //   take what listxattr(2) can carry, 64 KiB: ENOSPC.
 #include <sys/xattr.h>
 
+#include "common/row_codec.h"
 #include "node/executor/inodes.h"
 #include "node/executor/operations/operations.h"
 #include "node/executor/permissions.h"
-#include "common/row_codec.h"
 #include "node/executor/xattr_rows.h"
 
 namespace pairfs {

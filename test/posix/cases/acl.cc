@@ -150,17 +150,18 @@ void add_acl_cases(CaseList& list) {
     EQUAL(mode_of(t / "f"), mode_t{0660});
     CHECK(!may_open(kStranger, t / "f", O_RDONLY));
   });
-  list.add("removing a list that is not there, or setting what the mode says already, moves no time",
-           [](Context& t) {
-             write_file(t / "f", "x", 0640);
-             set(t / "f", kAccess, {{user_obj, 6}, {group_obj, 4}, {other, 0}});
-             const timespec before = lstat_of(t / "f").st_ctim;
-             OK(::removexattr(t / "f", kAccess));
-             set(t / "f", kAccess, {{user_obj, 6}, {group_obj, 4}, {other, 0}});
-             const timespec after = lstat_of(t / "f").st_ctim;
-             EQUAL(after.tv_sec, before.tv_sec);
-             EQUAL(after.tv_nsec, before.tv_nsec);
-           });
+  list.add(
+      "removing a list that is not there, or setting what the mode says already, moves no time",
+      [](Context& t) {
+        write_file(t / "f", "x", 0640);
+        set(t / "f", kAccess, {{user_obj, 6}, {group_obj, 4}, {other, 0}});
+        const timespec before = lstat_of(t / "f").st_ctim;
+        OK(::removexattr(t / "f", kAccess));
+        set(t / "f", kAccess, {{user_obj, 6}, {group_obj, 4}, {other, 0}});
+        const timespec after = lstat_of(t / "f").st_ctim;
+        EQUAL(after.tv_sec, before.tv_sec);
+        EQUAL(after.tv_nsec, before.tv_nsec);
+      });
   list.add("a default list is given to files, cut by the mode asked for, not the umask",
            [](Context& t) {
              t.need_root();

@@ -10,8 +10,7 @@ std::vector<Case> all_cases() {
         add_owner_cases,     add_time_cases,      add_xattr_cases,      add_acl_cases,
         add_name_cases,      add_listing_cases,   add_io_cases,         add_sparse_cases,
         add_mapping_cases,   add_lock_cases,      add_lock_wait_cases,  add_process_cases,
-        add_two_mount_cases, add_more_io_cases,   add_stress_cases,
-        add_integrity_cases}) {
+        add_two_mount_cases, add_more_io_cases,   add_stress_cases,     add_integrity_cases}) {
     add(list);
   }
   return list.cases();

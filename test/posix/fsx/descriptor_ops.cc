@@ -60,7 +60,8 @@ Outcome seek_sanity(const Op& op, int fd) {
 // Ranges of one file overlap, which the kernel does not see when its descriptors are of two mounts.
 // A range ends at the file's end before that is looked at.
 bool is_hidden_overlap(const Op& op, int fd, int other_fd) {
-  struct stat from {}, to {};
+  struct stat from {
+  }, to{};
   if (::fstat(fd, &from) != 0 || ::fstat(other_fd, &to) != 0) return false;
   const int64_t length = std::min<int64_t>(op.length, from.st_size - op.offset);
   return from.st_dev != to.st_dev && from.st_ino == to.st_ino && length > 0 &&

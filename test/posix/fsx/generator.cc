@@ -177,8 +177,8 @@ class Generator {
     static const uint32_t kGroups[] = {0xffffffff, 0, 61001, 61004, 61400};
     op.mode = random_.pick(kUsers);
     op.group = random_.pick(kGroups);
-    // What names neither is refused to others where it would drop setuid or setgid. FUSE cannot tell
-    // it from what the kernel asks for ahead of a write of theirs, so that it passes there.
+    // What names neither is refused to others where it would drop setuid or setgid. FUSE cannot
+    // tell it from what the kernel asks for ahead of a write of theirs, so that it passes there.
     if (op.mode == kUsers[0] && op.group == kGroups[0]) op.user = 0;
   }
 

@@ -29,7 +29,8 @@ class ClusterHarness {
   ClusterHarness(uint16_t volumes, int clients, uint64_t seed, Faults faults, uint16_t empty = 0)
       : random_(seed), faults_(faults) {
     for (uint16_t i = 0; i < volumes; ++i)
-      map_.slices.push_back({static_cast<Slice>(i * 100), i + 1 == volumes ? 1000U : 100U,
+      map_.slices.push_back({static_cast<Slice>(i * 100),
+                             i + 1 == volumes ? 1000U : 100U,
                              {static_cast<uint16_t>(i + 1), 0}});
     for (uint16_t i = 0; i < volumes + empty; ++i) {
       auto& node = nodes_.emplace_back(std::make_unique<Node>());
@@ -40,7 +41,8 @@ class ClusterHarness {
         open_session(*node->volume, map_.slices[i].first, kFirstClient + static_cast<uint64_t>(c));
       renew_coordinator(*node);
     }
-    for (int c = 0; c < clients; ++c) slot_sequence_[kFirstClient + static_cast<uint64_t>(c)] = 1000;
+    for (int c = 0; c < clients; ++c)
+      slot_sequence_[kFirstClient + static_cast<uint64_t>(c)] = 1000;
   }
 
   // ---- clients ----
@@ -249,7 +251,7 @@ class ClusterHarness {
   void over_network(const std::function<void()>& what) {
     const int times = below(100) < static_cast<uint64_t>(faults_.lost_percent)       ? 0
                       : below(100) < static_cast<uint64_t>(faults_.repeated_percent) ? 2
-                                                                                      : 1;
+                                                                                     : 1;
     for (int i = 0; i < times; ++i)
       at(now_ + std::chrono::microseconds(
                     50 + below(1000 * static_cast<uint64_t>(faults_.max_delay_ms))),
@@ -329,14 +331,14 @@ class ClusterHarness {
     for (const auto& out : effects.send) {
       if (is_cut(index)) continue;
       over_network([this, index, life, out] {
-        execute(index_of(out.input), out.input,
-                [this, index, life, tag = out.tag](ReplyStatus status, int error,
-                                                   const Bytes& reply) {
-                  Node& self = *nodes_[index];
-                  if (self.life != life) return;
-                  perform(index, self.coordinator->step(
-                                     CommandAnswered{tag, status, error, reply}, now_));
-                });
+        execute(
+            index_of(out.input), out.input,
+            [this, index, life, tag = out.tag](ReplyStatus status, int error, const Bytes& reply) {
+              Node& self = *nodes_[index];
+              if (self.life != life) return;
+              perform(index,
+                      self.coordinator->step(CommandAnswered{tag, status, error, reply}, now_));
+            });
       });
     }
     for (const CommandInput& input : effects.answer) {
@@ -379,8 +381,7 @@ class ClusterHarness {
       const uint64_t version = node.volume->executor->slices_version() + node.life * 1'000'000;
       if (std::exchange(node.slices_seen, version) == version) continue;
       const auto owned = node.volume->executor->owned_slices();
-      for (const Slice slice : owned)
-        map_.assign(slice, {static_cast<uint16_t>(index + 1), 0});
+      for (const Slice slice : owned) map_.assign(slice, {static_cast<uint16_t>(index + 1), 0});
       // Clients see that their slices moved, and say what they hold open: nothing, here.
       for (const auto& session : node.volume->executor->sessions())
         if (clients_declare && !owned.empty())
@@ -402,13 +403,13 @@ class ClusterHarness {
     for (const auto& out : effects.send) {
       if (is_cut(index)) continue;
       over_network([this, index, life, out] {
-        execute(index_of(out.input), out.input,
-                [this, index, life, tag = out.tag](ReplyStatus status, int error,
-                                                   const Bytes& reply) {
-                  if (nodes_[index]->life != life) return;
-                  nodes_[index]->volume->executor->slice_answered(tag, status, error, reply, now_);
-                  run_slices(index, life);
-                });
+        execute(
+            index_of(out.input), out.input,
+            [this, index, life, tag = out.tag](ReplyStatus status, int error, const Bytes& reply) {
+              if (nodes_[index]->life != life) return;
+              nodes_[index]->volume->executor->slice_answered(tag, status, error, reply, now_);
+              run_slices(index, life);
+            });
       });
     }
     for (const auto& fetch : effects.fetch) {

@@ -23,15 +23,16 @@ TEST_CASE("directories of the top two levels are spread, deeper ones stay") {
   std::set<size_t> used;
   std::vector<InodeRef> directories;
   for (int i = 0; i < 20; ++i) {
-    directories.push_back(made(cluster, MakeDirectory{.parent = kRootInode,
-                                                      .name = Name("d" + std::to_string(i)),
-                                                      .mode = 0755}));
+    directories.push_back(made(
+        cluster,
+        MakeDirectory{.parent = kRootInode, .name = Name("d" + std::to_string(i)), .mode = 0755}));
     used.insert(cluster.index_of(directories.back().slice()));
   }
   CHECK(used.size() == 3);
   const auto second =
       made(cluster, MakeDirectory{.parent = directories[0], .name = Name("x"), .mode = 0755});
-  const auto third = made(cluster, MakeDirectory{.parent = second, .name = Name("y"), .mode = 0755});
+  const auto third =
+      made(cluster, MakeDirectory{.parent = second, .name = Name("y"), .mode = 0755});
   CHECK(third.slice() == second.slice());
   CHECK(cluster.send_and_wait(GetAttributes{third}).reply.attributes.mode == (S_IFDIR | 0755));
   CHECK(cluster.send_and_wait(GetAttributes{kRootInode}).reply.attributes.nlink == 22);
@@ -133,7 +134,8 @@ TEST_CASE("many clients at once leave a sound tree") {
   }
 }
 
-TEST_CASE("what an earlier executor left prepared is asked about, however busy the coordinator is") {
+TEST_CASE(
+    "what an earlier executor left prepared is asked about, however busy the coordinator is") {
   ClusterMap map;
   map.slices.push_back({0, 100, {1, 0}});
   map.slices.push_back({100, kSliceCount - 100, {2, 0}});
@@ -146,8 +148,7 @@ TEST_CASE("what an earlier executor left prepared is asked about, however busy t
     // Most wake-ups are for something else, and do not look at what is open.
     const auto effects =
         coordinator.step(i % 20 == 0 ? TransactionTick{open} : TransactionTick{}, now);
-    for (const auto& outgoing : effects.send)
-      asked |= outgoing.input.op == ResolveTransaction::kOp;
+    for (const auto& outgoing : effects.send) asked |= outgoing.input.op == ResolveTransaction::kOp;
   }
   CHECK(asked);
 }

@@ -8,7 +8,9 @@ using pairfs::test::VolumeHarness;
 
 namespace {
 int allocate(VolumeHarness& v, InodeRef inode, uint32_t mode, uint64_t offset, uint64_t length) {
-  return v.send(Allocate{.inode = inode, .mode = mode, .offset_bytes = offset, .length_bytes = length}).error;
+  return v
+      .send(Allocate{.inode = inode, .mode = mode, .offset_bytes = offset, .length_bytes = length})
+      .error;
 }
 int truncate(VolumeHarness& v, InodeRef inode, uint64_t size) {
   return v.send(SetAttributes{.inode = inode, .valid = SetAttributes::kSize, .size_bytes = size})
@@ -21,9 +23,9 @@ TEST_CASE("appends choose their offset at the executor") {
   VolumeHarness v;
   const auto f = v.make_file("f");
   for (const char* text : {"one", "two"})
-    CHECK(v.send(Write{.inode = f, .offset_bytes = 999, .append = true}, VolumeHarness::kClient,
-                 text)
-              .error == 0);
+    CHECK(
+        v.send(Write{.inode = f, .offset_bytes = 999, .append = true}, VolumeHarness::kClient, text)
+            .error == 0);
   CHECK(v.read(f, 0, 100) == "onetwo");
   v.check_replay();
 }
@@ -102,7 +104,9 @@ TEST_CASE("ranges are copied on the server, within a file only without overlap")
   const auto g = v.make_file("g");
   CHECK(v.write(f, 0, "0123456789") == 0);
   CHECK(v.send(CopyRange{f, 2, g, 5000, 100, false, {}, {}}).reply.count == 8);
-  CHECK(v.read(g, 4999, 10) == Bytes("\0" "23456789", 9));
+  CHECK(v.read(g, 4999, 10) == Bytes("\0"
+                                     "23456789",
+                                     9));
   CHECK(v.send(CopyRange{f, 0, f, 5, 10, false, {}, {}}).error == EINVAL);
   CHECK(v.send(CopyRange{f, 0, f, 10, 10, false, {}, {}}).reply.count == 10);
   CHECK(v.read(f, 0, 100) == "01234567890123456789");

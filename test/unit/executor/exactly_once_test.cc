@@ -54,7 +54,8 @@ TEST_CASE("malformed and foreign commands are refused") {
   VolumeHarness v;
   CHECK(v.execute({.op = 999, .request = {VolumeHarness::kClient, 1, 1}}).status ==
         ReplyStatus::kBadRequest);
-  CHECK(v.execute({.op = Rename::kOp, .request = {VolumeHarness::kClient, 1, 1},
+  CHECK(v.execute({.op = Rename::kOp,
+                   .request = {VolumeHarness::kClient, 1, 1},
                    .body = SharedBytes::from("x")})
             .status == ReplyStatus::kBadRequest);
   CHECK(v.send_as(FreeInode{kRootInode}, {VolumeHarness::kClient, 1, 1}).status ==

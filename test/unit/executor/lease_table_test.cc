@@ -156,7 +156,7 @@ TEST_CASE("what earlier executors granted is waited for, until each session said
   table.begin({kA, kB}, now);
   std::vector<LeaseTable::Number> waits;
   table.add_unknown_waits(kA, waits);
-  REQUIRE(waits.size() == 1);  // for B; A knows what it holds
+  REQUIRE(waits.size() == 1);              // for B; A knows what it holds
   CHECK(table.take_recalls(now).empty());  // where B is shows when it is heard
   table.heard(kB, now);
   const auto recalls = table.take_recalls(now);
@@ -200,7 +200,8 @@ TEST_CASE("a slice that is to move gives its leases back, and gets none") {
 
 TEST_CASE("a session that holds very much is asked for its oldest") {
   Table t;
-  for (uint64_t i = 1; i <= LeaseTable::kPerSessionMax; ++i) REQUIRE(t.grant(kA, make_inode_id(9, i)));
+  for (uint64_t i = 1; i <= LeaseTable::kPerSessionMax; ++i)
+    REQUIRE(t.grant(kA, make_inode_id(9, i)));
   CHECK(t.table.take_recalls(t.now).empty());
   CHECK(t.grant(kA, kFile));
   const auto recalls = t.table.take_recalls(t.now);

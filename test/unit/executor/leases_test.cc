@@ -22,7 +22,8 @@ struct Volume : VolumeHarness {
     return execute(input_of(command, {session, slot, ++request_number}, bulk));
   }
   InodeRef make_as(SessionId session, const char* name) {
-    const Executed made = ask(MakeNode{.parent = kRootInode, .name = Name(name), .mode = S_IFREG}, session);
+    const Executed made =
+        ask(MakeNode{.parent = kRootInode, .name = Name(name), .mode = S_IFREG}, session);
     const auto reply = decode<EntryReply>(made.reply);
     REQUIRE(reply);
     return reply->attributes.inode;
@@ -85,9 +86,11 @@ TEST_CASE("every command that changes an inode waits for those who hold it") {
   const uint64_t d = directory.id, f = file.id, o = other.id;
   check("chmod", v.ask(SetAttributes{.inode = file, .valid = SetAttributes::kMode}, kB), {f});
   check("write", v.ask(Write{.inode = file}, kB, "x"), {f});
-  check("xattr", v.ask(SetXattr{.inode = file, .name = "user.a", .value = BytesView("v")}, kB), {f});
+  check("xattr", v.ask(SetXattr{.inode = file, .name = "user.a", .value = BytesView("v")}, kB),
+        {f});
   check("xattr gone", v.ask(RemoveXattr{.inode = file, .name = "user.a"}, kB), {f});
-  check("create", v.ask(MakeNode{.parent = directory, .name = Name("n"), .mode = S_IFREG}, kB), {d});
+  check("create", v.ask(MakeNode{.parent = directory, .name = Name("n"), .mode = S_IFREG}, kB),
+        {d});
   check("mkdir", v.ask(MakeDirectory{.parent = directory, .name = Name("s")}, kB), {d});
   check("link", v.ask(MakeLink{.inode = file, .parent = directory, .name = Name("l")}, kB), {d, f});
   check("rename", v.ask(Rename{directory, Name("l"), directory, Name("m"), 0, {}, {}}, kB), {d, f});
@@ -111,7 +114,8 @@ TEST_CASE("a change tells its own client what it changed besides what it names")
   CHECK(done.changed[0] == 0);
 }
 
-TEST_CASE("a repeated change tells the same again, and a new executor tells that it does not know") {
+TEST_CASE(
+    "a repeated change tells the same again, and a new executor tells that it does not know") {
   Volume v;
   const InodeRef file = v.make_file("f");
   const RequestId id{kA, 5, ++v.request_number};
@@ -136,7 +140,8 @@ TEST_CASE("who reads a change waits with it, and who asks for something else doe
   CHECK(v.waits(v.ask(GetAttributes{file}, kC)));
   CHECK(v.waits(v.ask(Read{.inode = file, .length_bytes = 1}, kC)));
   CHECK_FALSE(v.waits(v.ask(GetAttributes{other}, kC)));
-  CHECK_FALSE(v.waits(v.ask(GetAttributes{file}, kA)));  // the holder, which may need it to give back
+  CHECK_FALSE(
+      v.waits(v.ask(GetAttributes{file}, kA)));  // the holder, which may need it to give back
 }
 
 TEST_CASE("after a takeover changes wait for what the executor before granted, reads do not") {
@@ -167,10 +172,14 @@ TEST_CASE("what was changed shortly before a takeover is not shown before it may
 TEST_CASE("an inode with an ACL says so with its grant") {
   Volume v;
   const InodeRef file = v.make_file("f");
-  const Acl acl = {{AclEntry::kUserObj, 6}, {AclEntry::kUser, 4, 5}, {AclEntry::kGroupObj, 4},
-                   {AclEntry::kMask, 4},    {AclEntry::kOther, 0}};
-  REQUIRE(v.send(SetXattr{.inode = file, .name = BytesView(kAccessAclName),
-                          .value = encode_acl(acl)}).error == 0);
+  const Acl acl = {{AclEntry::kUserObj, 6},
+                   {AclEntry::kUser, 4, 5},
+                   {AclEntry::kGroupObj, 4},
+                   {AclEntry::kMask, 4},
+                   {AclEntry::kOther, 0}};
+  REQUIRE(
+      v.send(SetXattr{.inode = file, .name = BytesView(kAccessAclName), .value = encode_acl(acl)})
+          .error == 0);
   v.now += 1s;
   CHECK(v.ask(Lookup{kRootInode, Name("f"), {}}, kA).lease_grants ==
         (kGrantFirst | kGrantEntry | kGrantEntryAcl));

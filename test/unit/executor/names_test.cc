@@ -9,8 +9,8 @@ using pairfs::test::VolumeHarness;
 
 TEST_CASE("a file that was made is found, listed, written, read and removed") {
   VolumeHarness v;
-  const auto made = v.send(CreateFile{.parent = kRootInode, .name = Name("a"), .mode = 0666,
-                                      .umask = 022, .flags = O_RDWR});
+  const auto made = v.send(CreateFile{
+      .parent = kRootInode, .name = Name("a"), .mode = 0666, .umask = 022, .flags = O_RDWR});
   REQUIRE(made.error == 0);
   const InodeRef file = made.reply.attributes.inode;
   CHECK(made.reply.attributes.mode == (S_IFREG | 0644));
@@ -64,7 +64,8 @@ TEST_CASE("rename follows the rules of rename(2)") {
   v.check_replay();
 }
 
-TEST_CASE("a file that another one replaces can be opened a moment longer by who had looked it up") {
+TEST_CASE(
+    "a file that another one replaces can be opened a moment longer by who had looked it up") {
   VolumeHarness v;
   const auto old = v.make_file("name");
   CHECK(v.write(old, 0, "old") == 0);
@@ -95,8 +96,8 @@ TEST_CASE("a listing goes on from any cookie while names come and go") {
   uint64_t cookie = 0;
   bool end = false;
   for (int round = 0; !end; ++round) {
-    auto list = v.send(ReadDirectory{.inode = kRootInode, .cookie = cookie, .max_bytes = 2048,
-                                     .with_attributes = true});
+    auto list = v.send(ReadDirectory{
+        .inode = kRootInode, .cookie = cookie, .max_bytes = 2048, .with_attributes = true});
     REQUIRE(list.error == 0);
     for (auto& entry : list.reply.entries) {
       seen.push_back(entry.name);
@@ -136,11 +137,14 @@ TEST_CASE("names and types are checked as Linux does") {
   CHECK(v.open(kRootInode, O_RDWR) == EISDIR);
   CHECK(v.send(MakeLink{.inode = kRootInode, .parent = kRootInode, .name = Name("r")}).error ==
         EPERM);
-  CHECK(v.send(MakeNode{.parent = kRootInode, .name = Name("dev"), .mode = S_IFBLK | 0600,
-                        .rdev = 5, .credentials = user(5, 5)})
+  CHECK(v.send(MakeNode{.parent = kRootInode,
+                        .name = Name("dev"),
+                        .mode = S_IFBLK | 0600,
+                        .rdev = 5,
+                        .credentials = user(5, 5)})
             .error == EACCES);
-  const auto link = v.send(MakeSymlink{.parent = kRootInode, .name = Name("s"),
-                                       .target = LinkTarget("somewhere")});
+  const auto link = v.send(
+      MakeSymlink{.parent = kRootInode, .name = Name("s"), .target = LinkTarget("somewhere")});
   CHECK(link.reply.attributes.size_bytes == 9);
   CHECK(v.send(ReadLink{link.reply.attributes.inode}).reply.target == "somewhere");
   CHECK(v.send(ReadLink{f}).error == EINVAL);

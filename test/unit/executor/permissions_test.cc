@@ -13,8 +13,8 @@ int set(VolumeHarness& v, const SetAttributes& command) { return v.send(command)
 Bytes acl_bytes(std::vector<AclEntry> entries) { return encode_acl(entries); }
 // u::rwx, u:7:rw-, g::r-x, g:8:r--, m::rwx, o::---
 Acl sample_acl() {
-  return {{AclEntry::kUserObj, 7}, {AclEntry::kUser, 6, 7}, {AclEntry::kGroupObj, 5},
-          {AclEntry::kGroup, 4, 8}, {AclEntry::kMask, 7}, {AclEntry::kOther, 0}};
+  return {{AclEntry::kUserObj, 7},  {AclEntry::kUser, 6, 7}, {AclEntry::kGroupObj, 5},
+          {AclEntry::kGroup, 4, 8}, {AclEntry::kMask, 7},    {AclEntry::kOther, 0}};
 }
 }  // namespace
 
@@ -51,7 +51,8 @@ TEST_CASE("chmod and chown follow the owner rules and clear setuid and setgid") 
   VolumeHarness v;
   const auto d = v.make_directory("d", kRootInode, {}, 0777);
   const auto f = v.make_file("f", d, user(5, 50));
-  CHECK(set(v, {.inode = f, .valid = V::kMode, .mode = 06755, .credentials = user(6, 50)}) == EPERM);
+  CHECK(set(v, {.inode = f, .valid = V::kMode, .mode = 06755, .credentials = user(6, 50)}) ==
+        EPERM);
   CHECK(set(v, {.inode = f, .valid = V::kMode, .mode = 06755, .credentials = user(5, 50)}) == 0);
   CHECK((v.attributes(f).mode & 07777) == 06755);
   CHECK(set(v, {.inode = f, .valid = V::kMode, .mode = 06755, .credentials = user(5, 51)}) == 0);
@@ -64,7 +65,8 @@ TEST_CASE("chmod and chown follow the owner rules and clear setuid and setgid") 
   CHECK(set(v, {.inode = f, .valid = V::kUid, .uid = 7}) == 0);
   CHECK((v.attributes(f).mode & 07777) == 0755);
   CHECK(set(v, {.inode = f, .valid = V::kMode, .mode = 06755}) == 0);
-  CHECK(v.send(Write{.inode = f, .clear_privileges = true}, VolumeHarness::kClient, "x").error == 0);
+  CHECK(v.send(Write{.inode = f, .clear_privileges = true}, VolumeHarness::kClient, "x").error ==
+        0);
   CHECK((v.attributes(f).mode & 07777) == 0755);
   CHECK(set(v, {.inode = f, .valid = V::kMode, .mode = 06745}) == 0);
   CHECK(set(v, {.inode = f, .valid = V::kSize, .credentials = user(7, 60)}) == 0);
@@ -84,14 +86,19 @@ TEST_CASE("setgid without group execution stays with changes by the group's memb
     CHECK(v.send(command, VolumeHarness::kClient, data).error == 0);
     return v.attributes(f).mode & 07777;
   };
-  for (const auto& [caller, clear, bits] :
-       {std::tuple{user(8, 60), true, 02764U}, {user(8, 8, {60}), true, 02764U},
-        {user(8, 8), true, 0764U}, {user(8, 8), false, 06764U}}) {
+  for (const auto& [caller, clear, bits] : {std::tuple{user(8, 60), true, 02764U},
+                                            {user(8, 8, {60}), true, 02764U},
+                                            {user(8, 8), true, 0764U},
+                                            {user(8, 8), false, 06764U}}) {
     CHECK(bits_after(Write{.inode = f, .clear_privileges = clear, .credentials = caller}) == bits);
-    CHECK(bits_after(Allocate{.inode = f, .length_bytes = 9, .clear_privileges = clear,
-                              .credentials = caller}) == bits);
-    CHECK(bits_after(CopyRange{.source = g, .inode = f, .length_bytes = 5,
-                               .clear_privileges = clear, .credentials = caller}) == bits);
+    CHECK(bits_after(Allocate{
+              .inode = f, .length_bytes = 9, .clear_privileges = clear, .credentials = caller}) ==
+          bits);
+    CHECK(bits_after(CopyRange{.source = g,
+                               .inode = f,
+                               .length_bytes = 5,
+                               .clear_privileges = clear,
+                               .credentials = caller}) == bits);
   }
   v.check_replay();
 }
@@ -160,8 +167,11 @@ TEST_CASE("access ACLs follow chmod, and the mode bits follow them") {
   VolumeHarness v;
   const auto f = v.make_file("f", kRootInode, {}, 0640);
   const auto set_acl = [&](const Bytes& value, Credentials who = {}) {
-    return v.send(SetXattr{.inode = f, .name = XattrName(kAccessAclName), .value = value,
-                           .credentials = std::move(who)})
+    return v
+        .send(SetXattr{.inode = f,
+                       .name = XattrName(kAccessAclName),
+                       .value = value,
+                       .credentials = std::move(who)})
         .error;
   };
   CHECK(set_acl(acl_bytes(sample_acl()), user(5, 5)) == EPERM);
@@ -173,8 +183,8 @@ TEST_CASE("access ACLs follow chmod, and the mode bits follow them") {
   CHECK(v.open(f, O_RDWR, user(7, 7)) == EACCES);
   CHECK(v.open(f, O_RDONLY, user(7, 7)) == 0);
   // An ACL that the mode bits can say is not kept.
-  CHECK(set_acl(acl_bytes({{AclEntry::kUserObj, 6}, {AclEntry::kGroupObj, 4},
-                           {AclEntry::kOther, 4}})) == 0);
+  CHECK(set_acl(acl_bytes(
+            {{AclEntry::kUserObj, 6}, {AclEntry::kGroupObj, 4}, {AclEntry::kOther, 4}})) == 0);
   CHECK((v.attributes(f).mode & 0777) == 0644);
   CHECK(v.send(GetXattr{f, XattrName(kAccessAclName), {}}).error == ENODATA);
   v.check_replay();
@@ -185,14 +195,15 @@ TEST_CASE("a default ACL takes the umask's place and goes on to subdirectories")
   const auto d = v.make_directory("d", kRootInode, {}, 0777);
   const auto f0 = v.make_file("f0");
   const auto set_default = [&](InodeRef inode) {
-    return v.send(SetXattr{.inode = inode, .name = XattrName(kDefaultAclName),
-                           .value = acl_bytes(sample_acl())})
+    return v
+        .send(SetXattr{
+            .inode = inode, .name = XattrName(kDefaultAclName), .value = acl_bytes(sample_acl())})
         .error;
   };
   CHECK(set_default(f0) == EACCES);
   CHECK(set_default(d) == 0);
-  const auto made = v.send(MakeNode{.parent = d, .name = Name("f"), .mode = S_IFREG | 0666,
-                                    .umask = 077});
+  const auto made =
+      v.send(MakeNode{.parent = d, .name = Name("f"), .mode = S_IFREG | 0666, .umask = 077});
   CHECK((made.reply.attributes.mode & 0777) == 0660);
   const auto acl = v.send(GetXattr{made.reply.attributes.inode, XattrName(kAccessAclName), {}});
   REQUIRE(acl.error == 0);

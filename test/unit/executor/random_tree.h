@@ -1,5 +1,5 @@
-// What the tests of several volumes share: network faults, seeds, a random client, and the check of the
-// whole tree. PAIRFS_TEST_SEED runs one seed.
+// What the tests of several volumes share: network faults, seeds, a random client, and the check of
+// the whole tree. PAIRFS_TEST_SEED runs one seed.
 #pragma once
 
 #include <linux/fs.h>
@@ -12,12 +12,11 @@
 namespace pairfs::test {
 
 inline constexpr ClusterHarness::Faults kCalm{};
-inline constexpr ClusterHarness::Faults kRough{.lost_percent = 5, .repeated_percent = 10,
-                                        .max_delay_ms = 20};
+inline constexpr ClusterHarness::Faults kRough{
+    .lost_percent = 5, .repeated_percent = 10, .max_delay_ms = 20};
 
 inline std::vector<uint64_t> seeds(uint64_t count) {
-  if (const char* seed = std::getenv("PAIRFS_TEST_SEED"))
-    return {std::strtoull(seed, nullptr, 10)};
+  if (const char* seed = std::getenv("PAIRFS_TEST_SEED")) return {std::strtoull(seed, nullptr, 10)};
   std::vector<uint64_t> all(count);
   for (uint64_t i = 0; i < count; ++i) all[i] = i + 1;
   return all;
@@ -117,8 +116,9 @@ class RandomTree {
     busy_ = true;
     last = C::kName;
     if constexpr (requires { command.new_parent; })
-      last += fmt::format(" {:x}/{} -> {:x}/{} flags {}", command.parent.id, std::string(command.name),
-                          command.new_parent.id, std::string(command.new_name), command.flags);
+      last +=
+          fmt::format(" {:x}/{} -> {:x}/{} flags {}", command.parent.id, std::string(command.name),
+                      command.new_parent.id, std::string(command.new_name), command.flags);
     cluster_.send(session_, command, [=, this](int error, const Bytes& bytes) {
       busy_ = false;
       if (expected >= 0) {

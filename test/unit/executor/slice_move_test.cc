@@ -29,8 +29,10 @@ TEST_CASE("a slice moves with its files, attributes, locks, orphans and answers"
   VolumeHarness& source = cluster.volume(0);
   const Bytes text(10'000, 'x');
   CHECK(source.send_as(Write{.inode = f, .offset_bytes = 5000}, {me, 7, 5'000}, text).error == 0);
-  CHECK(source.send_as(SetXattr{.inode = f, .name = Name("user.a"), .value = Bytes("1")},
-                       {me, 8, 5'001}).error == 0);
+  CHECK(source
+            .send_as(SetXattr{.inode = f, .name = Name("user.a"), .value = Bytes("1")},
+                     {me, 8, 5'001})
+            .error == 0);
   const LockRange range{.type = F_WRLCK, .start = 0, .end = 9, .owner = 5, .pid = 6};
   CHECK(source.send_as(SetLock{.inode = f, .range = range}, {me, 9, 5'002}).error == 0);
   // An orphan that the session holds open.
@@ -45,8 +47,7 @@ TEST_CASE("a slice moves with its files, attributes, locks, orphans and answers"
   VolumeHarness& target = cluster.volume(2);
   CHECK(target.executor->owns(0));
   CHECK_FALSE(source.executor->owns(0));
-  CHECK(source.send_as(GetAttributes{f}, {me, kUnslotted, 1}).status ==
-        ReplyStatus::kNotExecutor);
+  CHECK(source.send_as(GetAttributes{f}, {me, kUnslotted, 1}).status == ReplyStatus::kNotExecutor);
   // The answer to a request that the source executed, and nothing twice.
   const auto again = target.send_as(Write{.inode = f, .offset_bytes = 5000}, {me, 7, 5'000}, text);
   CHECK(again.error == 0);
@@ -63,8 +64,10 @@ TEST_CASE("a slice moves with its files, attributes, locks, orphans and answers"
   // Nobody frees the orphan before its holder has told the new volume.
   target.run_follow_ups();
   CHECK(target.send_as(GetAttributes{orphan}, {me, kUnslotted, 6}).error == 0);
-  CHECK(target.send_as(DeclareOpens{.slice = 0, .inodes = {orphan}, .counts = {1}},
-                       {me, kUnslotted, 7}).error == 0);
+  CHECK(
+      target
+          .send_as(DeclareOpens{.slice = 0, .inodes = {orphan}, .counts = {1}}, {me, kUnslotted, 7})
+          .error == 0);
   CHECK(target.send(DeclareOpens{.slice = 0}).error == 0);  // the other session that came along
   target.run_follow_ups();
   CHECK(target.send_as(GetAttributes{orphan}, {me, kUnslotted, 8}).error == 0);
@@ -263,7 +266,8 @@ ClusterMap map_of(uint16_t pairs, uint16_t with_slices) {
   const uint32_t volumes = with_slices * 2U;
   for (uint32_t i = 0; i < volumes; ++i) {
     const uint32_t first = kSliceCount * i / volumes, next = kSliceCount * (i + 1) / volumes;
-    map.slices.push_back({static_cast<Slice>(first), next - first,
+    map.slices.push_back({static_cast<Slice>(first),
+                          next - first,
                           {static_cast<uint16_t>(i / 2 + 1), static_cast<uint16_t>(i % 2)}});
   }
   return map;

@@ -82,8 +82,12 @@ class VolumeHarness {
 
   template <class C>
   CommandInput input_of(const C& command, const RequestId& request, BytesView bulk = {}) {
-    return {C::kOp, request, slice_of(command), SharedBytes::from(encode(command)),
-            SharedBytes::from(Bytes(bulk)), volume_of(command)};
+    return {C::kOp,
+            request,
+            slice_of(command),
+            SharedBytes::from(encode(command)),
+            SharedBytes::from(Bytes(bulk)),
+            volume_of(command)};
   }
 
   template <class C>
@@ -187,15 +191,17 @@ class VolumeHarness {
   // ---- short forms ----
   InodeRef make_file(BytesView name, InodeRef parent = kRootInode, Credentials who = {},
                      uint32_t mode = 0644) {
-    const auto answer = send(MakeNode{.parent = parent, .name = Name(name), .mode = S_IFREG | mode,
+    const auto answer = send(MakeNode{.parent = parent,
+                                      .name = Name(name),
+                                      .mode = S_IFREG | mode,
                                       .credentials = std::move(who)});
     REQUIRE(answer.error == 0);
     return answer.reply.attributes.inode;
   }
   InodeRef make_directory(BytesView name, InodeRef parent = kRootInode, Credentials who = {},
                           uint32_t mode = 0755) {
-    const auto answer = send(MakeDirectory{.parent = parent, .name = Name(name), .mode = mode,
-                                           .credentials = std::move(who)});
+    const auto answer = send(MakeDirectory{
+        .parent = parent, .name = Name(name), .mode = mode, .credentials = std::move(who)});
     REQUIRE(answer.error == 0);
     return answer.reply.attributes.inode;
   }
@@ -217,7 +223,8 @@ class VolumeHarness {
     return send(Unlink{.parent = parent, .name = Name(name), .credentials = std::move(who)}).error;
   }
   int remove_directory(BytesView name, InodeRef parent = kRootInode, Credentials who = {}) {
-    return send(RemoveDirectory{.parent = parent, .name = Name(name), .credentials = std::move(who)})
+    return send(
+               RemoveDirectory{.parent = parent, .name = Name(name), .credentials = std::move(who)})
         .error;
   }
   int rename(InodeRef parent, BytesView name, InodeRef new_parent, BytesView new_name,

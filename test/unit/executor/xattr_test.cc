@@ -9,8 +9,12 @@ using pairfs::test::VolumeHarness;
 namespace {
 int set(VolumeHarness& v, InodeRef inode, BytesView name, BytesView value, uint32_t flags = 0,
         Credentials who = {}) {
-  return v.send(SetXattr{.inode = inode, .name = XattrName(name), .value = XattrValue(value),
-                         .flags = flags, .credentials = std::move(who)})
+  return v
+      .send(SetXattr{.inode = inode,
+                     .name = XattrName(name),
+                     .value = XattrValue(value),
+                     .flags = flags,
+                     .credentials = std::move(who)})
       .error;
 }
 int get_error(VolumeHarness& v, InodeRef inode, BytesView name, Credentials who = {}) {
@@ -47,8 +51,8 @@ TEST_CASE("xattr namespaces have their own rules") {
   CHECK(set(v, f, "security.a", "1", 0, user(5, 5)) == EPERM);
   CHECK(set(v, f, "other.a", "1") == EOPNOTSUPP);
   CHECK(set(v, f, "user.", "1") == EINVAL);
-  const auto link = v.send(MakeSymlink{.parent = kRootInode, .name = Name("s"),
-                                       .target = LinkTarget("t")});
+  const auto link =
+      v.send(MakeSymlink{.parent = kRootInode, .name = Name("s"), .target = LinkTarget("t")});
   CHECK(set(v, link.reply.attributes.inode, "user.a", "1") == EPERM);
   CHECK(get_error(v, link.reply.attributes.inode, "user.a") == ENODATA);
   CHECK(set(v, link.reply.attributes.inode, "trusted.a", "1") == 0);
