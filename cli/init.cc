@@ -35,11 +35,12 @@ Trouble write_files(const InitRequest& request, const InitPlan& plan, const fs::
 
 void say_what_to_do(const InitRequest& request, const InitPlan& plan, const fs::path& output) {
   const RouterInfo& first = plan.map.routers.front();
-  say(
-      fmt::format("wrote a cluster of {} pairs and {} routers to {}\n\n"
-                  "There is no authentication yet: run it on a network that you trust.\n\n"
-                  "1. Give each host its files, in /etc/pairfs:",
-                  plan.map.pairs.size(), plan.map.routers.size(), output.string()));
+  say(fmt::format(
+      "wrote a cluster of {} pair{} and {} router{} to {}\n\n"
+      "There is no authentication yet: run it on a network that you trust.\n\n"
+      "1. Give each host its files, in /etc/pairfs:",
+      plan.map.pairs.size(), plan.map.pairs.size() == 1 ? "" : "s", plan.map.routers.size(),
+      plan.map.routers.size() == 1 ? "" : "s", output.string()));
   say_files_of(plan, output);
   if (request.map.empty())
     say(

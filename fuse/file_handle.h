@@ -14,6 +14,7 @@ struct FileHandle {
   InodeRef inode;
   uint32_t flags = 0;        // of open(2)
   uint64_t open_serial = 0;  // ClientCore::handle_lost
+  bool removed = false;  // a directory that was gone when it was opened: not open at the executor
   // Who wrote last, by which thread: the next write need not read /proc for the caller's groups.
   Credentials writer;
   pid_t writer_pid = 0;

@@ -48,7 +48,8 @@ std::optional<InodeRef> Mount::inode_of(const RequestPtr& request, fuse_ino_t no
 
 FileHandle* Mount::handle_of(const RequestPtr& request, const fuse_file_info* file) {
   FileHandle* handle = handles.find(file->fh);
-  if (handle == nullptr || core.handle_lost(handle->inode, handle->open_serial)) {
+  if (handle == nullptr ||
+      (!handle->removed && core.handle_lost(handle->inode, handle->open_serial))) {
     request->error(EIO);
     return nullptr;
   }
@@ -90,6 +91,19 @@ void Mount::answer_open(const RequestPtr& request, InodeRef inode, uint64_t open
   }
   handles.remove(file.fh);
   core.release(inode, caller.now());
+}
+
+void Mount::answer_name_error(const RequestPtr& request, InodeRef directory, int error) {
+  if (error != ESTALE || request->answered()) {
+    request->error(error);
+    return;
+  }
+  GetAttributes command;
+  command.inode = directory;
+  request->call<GetAttributes>(command, [this, request, directory](Outcome<GetAttributes> outcome) {
+    const bool removed = outcome.error == ESTALE && nodes.was_found_removed(directory);
+    request->error(removed ? ENOENT : ESTALE);
+  });
 }
 
 SharedBytes Mount::keep(const char* data, size_t length) const {

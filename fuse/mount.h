@@ -36,6 +36,10 @@ class Mount {
   void answer_open(const RequestPtr& request, InodeRef inode, uint64_t open_serial,
                    fuse_file_info file, const Attributes* created);
 
+  // Answers that an operation on a name in `directory` failed. ESTALE becomes ENOENT when that is
+  // because the directory is removed and the caller stands in it.
+  void answer_name_error(const RequestPtr& request, InodeRef directory, int error);
+
   // The octets of the FUSE request that is being processed, headers included; a Write's data may be
   // kept beyond it without a copy.
   SharedBytes raw_request;

@@ -33,7 +33,10 @@ class NodeTable {
   void looked_up(InodeRef inode) {
     if (inode.id == kRootInode.id) return;
     Node& node = nodes_[inode.id];
-    if (node.generation != inode.generation) node.opened_ctime.reset();
+    if (node.generation != inode.generation) {
+      node.opened_ctime.reset();
+      node.found_removed = false;
+    }
     node.generation = inode.generation;  // of a reused id, the newest
     ++node.lookups;
   }
@@ -61,6 +64,13 @@ class NodeTable {
     out.ctime = next_after(out.ctime);
     return out;
   }
+  // A directory was found to be removed. False the first time: the caller may have come by a name
+  // that leads elsewhere by now. The kernel looks again then; who comes back stands in it.
+  bool was_found_removed(InodeRef inode) {
+    const auto it = nodes_.find(inode.id);
+    if (it == nodes_.end() || it->second.generation != inode.generation) return false;
+    return std::exchange(it->second.found_removed, true);
+  }
   void forget(uint64_t id, uint64_t lookups) {
     const auto it = nodes_.find(id);
     if (it == nodes_.end()) return;
@@ -85,6 +95,7 @@ class NodeTable {
     uint64_t lookups = 0;
     std::optional<Timestamp> opened_ctime;
     std::unique_ptr<Attributes> told;
+    bool found_removed = false;
   };
   InodeRef root_ = kRootInode;
   std::unordered_map<uint64_t, Node> nodes_;

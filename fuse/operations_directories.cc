@@ -2,10 +2,30 @@
 #include <fcntl.h>
 #include <cerrno>
 
+#include "common/access_check.h"
 #include "fuse/mount.h"
 
 namespace pairfs {
 namespace {
+
+// A directory that is removed, yet somebody's working directory: it opens as on other filesystems,
+// and lists nothing. Its ACL went with it, so the mode alone decides.
+void open_removed(Mount& mount, const RequestPtr& request, const Attributes& kept,
+                  fuse_file_info file) {
+  const Status access = check_subject_access(
+      access_subject(kept), request->credentials(), R_OK,
+      [] { return Result<std::optional<Acl>>(std::optional<Acl>(std::nullopt)); });
+  if (!access) {
+    request->error(access.error());
+    return;
+  }
+  FileHandle handle;
+  handle.inode = kept.inode;
+  handle.flags = static_cast<uint32_t>(file.flags);
+  handle.removed = true;
+  file.fh = mount.handles.add(std::move(handle));
+  if (!request->opened(file)) mount.handles.remove(file.fh);
+}
 
 void open_directory(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
   Mount& mount = Mount::of(req);
@@ -17,8 +37,11 @@ void open_directory(fuse_req_t req, fuse_ino_t node, fuse_file_info* info) {
   command.flags = static_cast<uint32_t>(info->flags) | O_DIRECTORY;
   command.credentials = request->credentials();
   request->call<Open>(command, [&mount, request, inode, file = *info](Outcome<Open> outcome) {
+    const auto kept = outcome.error == ESTALE ? mount.nodes.after_removal(*inode) : std::nullopt;
     if (outcome.ok())
       mount.answer_open(request, *inode, outcome.open_serial, file, nullptr);
+    else if (kept)
+      open_removed(mount, request, *kept, file);
     else
       request->error(outcome.error);
   });
@@ -67,6 +90,10 @@ void read_directory(fuse_req_t req, fuse_ino_t, size_t size, off_t offset, fuse_
   const RequestPtr request = mount.begin(req);
   const FileHandle* handle = mount.handle_of(request, file);
   if (handle == nullptr) return;
+  if (handle->removed) {
+    request->error(ENOENT);
+    return;
+  }
   ReadDirectory command;
   command.inode = handle->inode;
   command.cookie = static_cast<uint64_t>(offset);
@@ -86,8 +113,9 @@ void release_directory(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
   const RequestPtr request = mount.begin(req);
   if (const FileHandle* handle = mount.handles.find(file->fh)) {
     const InodeRef inode = handle->inode;
+    const bool is_open = !handle->removed;
     mount.handles.remove(file->fh);
-    mount.core.release(inode, mount.caller.now());
+    if (is_open) mount.core.release(inode, mount.caller.now());
   }
   request->done();
 }
@@ -97,6 +125,10 @@ void sync_directory(fuse_req_t req, fuse_ino_t, int, fuse_file_info* file) {
   const RequestPtr request = mount.begin(req);
   const FileHandle* handle = mount.handle_of(request, file);
   if (handle == nullptr) return;
+  if (handle->removed) {
+    request->done();
+    return;
+  }
   Fsync command;
   command.inode = handle->inode;
   request->call<Fsync>(command,

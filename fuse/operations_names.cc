@@ -20,11 +20,11 @@ void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   command.parent = *directory;
   command.name = BytesView(name);
   command.credentials = request->credentials();
-  request->call<Lookup>(command, [&mount, request](Outcome<Lookup> outcome) {
+  request->call<Lookup>(command, [&mount, request, directory](Outcome<Lookup> outcome) {
     if (outcome.ok())
       mount.answer_entry(request, outcome.reply);
     else
-      request->error(outcome.error);
+      mount.answer_name_error(request, *directory, outcome.error);
   });
 }
 
@@ -56,11 +56,11 @@ void make_entry(fuse_req_t req, fuse_ino_t parent, const char* name, Fill&& fill
   command.name = BytesView(name);
   command.credentials = request->credentials();
   fill(command, *request);
-  request->call<C>(command, [&mount, request](Outcome<C> outcome) {
+  request->call<C>(command, [&mount, request, directory](Outcome<C> outcome) {
     if (outcome.ok())
       mount.answer_entry(request, outcome.reply);
     else
-      request->error(outcome.error);
+      mount.answer_name_error(request, *directory, outcome.error);
   });
 }
 
@@ -114,7 +114,9 @@ void remove_name(fuse_req_t req, fuse_ino_t parent, const char* name) {
   command.parent = *directory;
   command.name = BytesView(name);
   command.credentials = request->credentials();
-  request->call<C>(command, [request](Outcome<C> outcome) { request->error(outcome.error); });
+  request->call<C>(command, [&mount, request, directory](Outcome<C> outcome) {
+    mount.answer_name_error(request, *directory, outcome.error);
+  });
 }
 
 void rename_name(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
@@ -136,8 +138,10 @@ void rename_name(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t
   command.new_name = BytesView(new_name);
   command.flags = flags;
   command.credentials = request->credentials();
-  request->call<Rename>(command,
-                        [request](Outcome<Rename> outcome) { request->error(outcome.error); });
+  request->call<Rename>(command, [&mount, request, to](Outcome<Rename> outcome) {
+    // Of a removed source directory the kernel has asked for the name before.
+    mount.answer_name_error(request, *to, outcome.error);
+  });
 }
 
 void open_remote(Mount& mount, const RequestPtr& request, InodeRef inode, fuse_file_info file);
@@ -159,17 +163,18 @@ void create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
   command.umask = request->context().umask;
   command.flags = static_cast<uint32_t>(info->flags);
   command.credentials = request->credentials();
-  request->call<CreateFile>(command, [&mount, request, file = *info](Outcome<CreateFile> outcome) {
-    if (!outcome.ok()) {
-      request->error(outcome.error);
-      return;
-    }
-    const Attributes& attributes = outcome.reply.attributes;
-    if (outcome.reply.remote)
-      open_remote(mount, request, attributes.inode, file);
-    else
-      mount.answer_open(request, attributes.inode, outcome.open_serial, file, &attributes);
-  });
+  request->call<CreateFile>(
+      command, [&mount, request, directory, file = *info](Outcome<CreateFile> outcome) {
+        if (!outcome.ok()) {
+          mount.answer_name_error(request, *directory, outcome.error);
+          return;
+        }
+        const Attributes& attributes = outcome.reply.attributes;
+        if (outcome.reply.remote)
+          open_remote(mount, request, attributes.inode, file);
+        else
+          mount.answer_open(request, attributes.inode, outcome.open_serial, file, &attributes);
+      });
 }
 
 // The name appeared meanwhile, and its file lives on another volume than the directory.

@@ -102,6 +102,16 @@ void add_directory_cases(CaseList& list) {
     FAILS(ENOENT, ::mkdir("x", 0755));
     EQUAL(stat_of(".").st_nlink, nlink_t{0});
   });
+  list.add("a removed working directory opens, lists nothing and can be synced", [](Context& t) {
+    OK(::mkdir(t / "d", 0755));
+    OK(::chdir(t / "d"));
+    OK(::rmdir(t / "d"));
+    CHECK(names_in(".").empty());
+    Fd dir(OK(::open(".", O_RDONLY | O_DIRECTORY)));
+    EQUAL(fstat_of(dir).st_nlink, nlink_t{0});
+    OK(::fsync(dir));
+    EQUAL(stat_of("..").st_ino, stat_of(t.dir()).st_ino);
+  });
   list.add("the name can be used again after rmdir, for another kind", [](Context& t) {
     for (int i = 0; i < 5; ++i) {
       OK(::mkdir(t / "x", 0755));

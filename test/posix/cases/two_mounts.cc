@@ -168,6 +168,29 @@ void add_two_mount_cases(CaseList& list) {
     FAILS(ENOENT, ::openat(dir, "x", O_CREAT | O_RDWR, 0644));
     FAILS(ENOENT, ::mkdir(t / "d" / "x", 0755));
   });
+  list.add("a working directory removed there is empty and takes no new names here",
+           [](Context& t) {
+             const Path there = t.there();
+             write_file(t / "f", "");
+             OK(::mkdir(t / "d", 0755));
+             OK(::chdir(t / "d"));
+             OK(::rmdir(there / "d"));
+             CHECK(names_in(".").empty());
+             FAILS(ENOENT, ::open("x", O_CREAT | O_RDWR, 0644));
+             FAILS(ENOENT, ::mkdir("x", 0755));
+             FAILS(ENOENT, ::mkfifo("x", 0644));
+             FAILS(ENOENT, ::symlink("y", "x"));
+             FAILS(ENOENT, ::link(t / "f", "x"));
+             FAILS(ENOENT, ::rename(t / "f", "x"));
+             FAILS(ENOENT, ::unlink("x"));
+             FAILS(ENOENT, ::rmdir("x"));
+             struct stat status {};
+             FAILS(ENOENT, ::stat("x", &status));
+             // The name may come back: who walks to it finds the new one.
+             OK(::mkdir(there / "d", 0755));
+             OK(::mkdir(t / "d" / "x", 0755));
+             FAILS(ENOENT, ::mkdir("y", 0755));
+           });
 }
 
 }  // namespace pairfs::posix
