@@ -57,28 +57,34 @@ Outcome seek_sanity(const Op& op, int fd) {
   return outcome;
 }
 
+bool may_copy(int fd, int other_fd) {
+  const int from = ::fcntl(fd, F_GETFL), to = ::fcntl(other_fd, F_GETFL);
+  return (from & O_ACCMODE) != O_WRONLY && (to & O_ACCMODE) != O_RDONLY && (to & O_APPEND) == 0;
+}
+
 // Ranges of one file overlap, which the kernel does not see when its descriptors are of two mounts.
-// A range ends at the file's end before that is looked at.
-bool is_hidden_overlap(const Op& op, int fd, int other_fd) {
+// A range ends at the file's end before that is looked at, and the descriptors' modes come first.
+// Also the point at which the source's kernel hears of a size that another mount has changed.
+bool is_hidden_overlap(off_t in, off_t out, int64_t length, int fd, int other_fd) {
   struct stat from {
   }, to{};
   if (::fstat(fd, &from) != 0 || ::fstat(other_fd, &to) != 0) return false;
-  const int64_t length = std::min<int64_t>(op.length, from.st_size - op.offset);
-  return from.st_dev != to.st_dev && from.st_ino == to.st_ino && length > 0 &&
-         op.offset < op.offset2 + length && op.offset2 < op.offset + length;
+  length = std::min<int64_t>(length, from.st_size - in);
+  return from.st_dev != to.st_dev && from.st_ino == to.st_ino && length > 0 && in < out + length &&
+         out < in + length && may_copy(fd, other_fd);
 }
 
 Outcome copy_range(const Op& op, int fd, int other_fd) {
   if (other_fd < 0) return {};
-  if (is_hidden_overlap(op, fd, other_fd)) {
-    errno = EINVAL;
-    return outcome_of(-1);
-  }
   off_t in = op.offset, out = op.offset2;
   Outcome outcome;
   int64_t left = op.length;
   while (left > 0) {
-    const ssize_t count = ::copy_file_range(fd, &in, other_fd, &out, static_cast<size_t>(left), 0);
+    ssize_t count = -1;
+    if (is_hidden_overlap(in, out, left, fd, other_fd))
+      errno = EINVAL;
+    else
+      count = ::copy_file_range(fd, &in, other_fd, &out, static_cast<size_t>(left), 0);
     if (count < 0 && outcome.result == 0) return outcome_of(-1);
     if (count <= 0) break;
     outcome.result += count;
