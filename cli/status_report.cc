@@ -259,6 +259,28 @@ std::string lacking_element(const Json& volume) {
   return one_is_enough && whole > 0 ? "" : lacking;
 }
 
+// The pair's first node that is in none of these states. "" when there is none.
+std::string node_not_in(const Picture& picture, const Json& pair,
+                        const std::set<std::string>& states) {
+  for (const Json& node : pair["nodes"]) {
+    const std::string name = node["name"];
+    const std::string state = node["state"];
+    if (states.contains(state)) continue;
+    const std::string trouble = trouble_of(picture, name);
+    return fmt::format("node {} is {}{}{}", name, state, trouble.empty() ? "" : ": ", trouble);
+  }
+  return "";
+}
+
+// The pair's first volume that its executor cannot open. "" when there is none.
+std::string volume_not_open(const Json& pair) {
+  for (const Json& volume : pair["volumes"])
+    if (volume.contains("open_problem"))
+      return fmt::format("volume {} cannot be opened: {}", volume["id"].get<std::string>(),
+                         volume["open_problem"].get<std::string>());
+  return "";
+}
+
 // Why a node could not be lost now, "" when each could.
 std::string takeover_obstacle(const Picture& picture, const Json& report) {
   if (!picture.map_live) return "no router answers";
@@ -267,13 +289,11 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
                   [](const auto& router) { return flag(router.second, "map_reachable", true); });
   if (!store_reached) return "the map store does not answer";
   for (const Json& pair : report["pairs"]) {
-    for (const Json& node : pair["nodes"]) {
-      const std::string name = node["name"];
-      if (node["state"] == "up") continue;
-      const std::string trouble = trouble_of(picture, name);
-      return fmt::format("node {} is {}{}{}", name, node["state"].get<std::string>(),
-                         trouble.empty() ? "" : ": ", trouble);
-    }
+    if (const std::string why = node_not_in(picture, pair, {"up", "joining"}); !why.empty())
+      return why;
+    // A node joins for as long as a volume cannot be opened: that is the cause to name.
+    if (const std::string why = volume_not_open(pair); !why.empty()) return why;
+    if (const std::string why = node_not_in(picture, pair, {"up"}); !why.empty()) return why;
     for (const Json& volume : pair["volumes"]) {
       const std::string id = volume["id"];
       if (volume["epoch"] == 0) return fmt::format("volume {} was never opened", id);
@@ -282,9 +302,6 @@ std::string takeover_obstacle(const Picture& picture, const Json& report) {
         return fmt::format("volume {} is solo on {}{}{}", id, volume["executor"].get<std::string>(),
                            why.empty() ? "" : ": ", why);
       }
-      if (volume.contains("open_problem"))
-        return fmt::format("volume {} cannot be opened: {}", id,
-                           volume["open_problem"].get<std::string>());
       if (volume["serving"] != true) return fmt::format("volume {} has no executor", id);
       const std::string obstacle = volume.value("takeover_obstacle", "");
       if (!obstacle.empty()) return fmt::format("of volume {}: {}", id, obstacle);

@@ -164,10 +164,14 @@ int bring_up(const UpRequest& request) {
   forget_earlier_lives(cluster);
   auto fresh = start_supervisor(cluster);
   if (!fresh.ok()) return report(fresh.problem());
-  if (Trouble trouble = wait_until_ready(cluster, up->settings)) {
+  const auto undone = [&](const Problem& problem) {
     if (*fresh) undo_start(cluster, up->settings, **fresh);
-    return report(*trouble);
-  }
+    return report(problem);
+  };
+  if (Trouble trouble = wait_for_daemons(cluster)) return undone(*trouble);
+  // A volume that cannot be opened keeps nobody from the others; it is tried again.
+  if (Trouble trouble = wait_for_volumes(cluster)) return report(*trouble);
+  if (Trouble trouble = wait_for_mount(cluster, up->settings)) return undone(*trouble);
   const size_t pairs = cluster.nodes.size() / 2;
   for (size_t more = pairs; request.gave_pairs && more < request.plan.pairs; ++more)
     if (Trouble trouble = add_local_pair(cluster.directory, up->settings)) return report(*trouble);

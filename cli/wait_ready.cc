@@ -23,10 +23,9 @@ constexpr const char* kRefusedToStart = "ended with exit code 2\n";
 
 class Waiting {
  public:
-  Waiting(const Cluster& cluster, const SupervisorSettings& settings)
-      : cluster_(cluster), settings_(settings), last_progress_(Clock::now()) {}
+  explicit Waiting(const Cluster& cluster) : cluster_(cluster), last_progress_(Clock::now()) {}
 
-  Trouble run() {
+  Trouble wait_for_daemons() {
     std::vector<Daemon> waited = cluster_.daemons();
     while (!waited.empty()) {
       if (Trouble trouble = check(waited)) return trouble;
@@ -35,8 +34,39 @@ class Waiting {
       });
       if (!waited.empty()) std::this_thread::sleep_for(kLookEvery);
     }
-    if (Trouble trouble = wait_for_volumes()) return trouble;
-    return settings_.mount.empty() ? std::nullopt : wait_for_mount();
+    return std::nullopt;
+  }
+
+  Trouble wait_for_volumes() {
+    const Reach reach{cluster_.router_endpoints, cluster_};
+    std::set<std::string> said;
+    for (;;) {
+      const auto report = report_json(gather(reach, std::chrono::seconds(1)));
+      for (const auto& pair : report["pairs"])
+        for (const auto& volume : pair["volumes"])
+          if (volume["serving"] == true && volume["mode"] == "paired" &&
+              said.insert(volume["id"].get<std::string>()).second)
+            progress(fmt::format(
+                "volume {} is executed by {} and logged by {}", volume["id"].get<std::string>(),
+                volume["executor"].get<std::string>(), volume["logger"].get<std::string>()));
+      if (report["takeover_possible"] == true) return std::nullopt;
+      if (Clock::now() - last_progress_ > kPatience)
+        return failed("the cluster runs, but {}; see pairfs status and the logs in {}",
+                      report["takeover_obstacle"].get<std::string>(), cluster_.directory.string());
+      std::this_thread::sleep_for(kLookEvery);
+    }
+  }
+
+  Trouble wait_for_mount(const fs::path& path) {
+    const Daemon mount = cluster_.mount();
+    for (;;) {
+      if (Trouble trouble = check({mount})) return trouble;
+      const auto mounted = mounted_at(path);
+      if (is_ready(mount) && mounted && mounted->is_pairfs() &&
+          probe(path, kProbeMs) == Answer::kAlive)
+        return std::nullopt;
+      std::this_thread::sleep_for(kLookEvery);
+    }
   }
 
  private:
@@ -66,48 +96,26 @@ class Waiting {
                   waited.front().log().string(), last_lines(waited.front().log(), 5));
   }
 
-  Trouble wait_for_volumes() {
-    const Reach reach{cluster_.router_endpoints, cluster_};
-    std::set<std::string> said;
-    for (;;) {
-      const auto report = report_json(gather(reach, std::chrono::seconds(1)));
-      for (const auto& pair : report["pairs"])
-        for (const auto& volume : pair["volumes"])
-          if (volume["serving"] == true && volume["mode"] == "paired" &&
-              said.insert(volume["id"].get<std::string>()).second)
-            progress(fmt::format(
-                "volume {} is executed by {} and logged by {}", volume["id"].get<std::string>(),
-                volume["executor"].get<std::string>(), volume["logger"].get<std::string>()));
-      if (report["takeover_possible"] == true) return std::nullopt;
-      if (Clock::now() - last_progress_ > kPatience)
-        return failed("the cluster runs, but {}; see pairfs status and the logs in {}",
-                      report["takeover_obstacle"].get<std::string>(), cluster_.directory.string());
-      std::this_thread::sleep_for(kLookEvery);
-    }
-  }
-
-  Trouble wait_for_mount() {
-    const Daemon mount = cluster_.mount();
-    for (;;) {
-      if (Trouble trouble = check({mount})) return trouble;
-      const auto mounted = mounted_at(settings_.mount);
-      if (is_ready(mount) && mounted && mounted->is_pairfs() &&
-          probe(settings_.mount, kProbeMs) == Answer::kAlive)
-        return std::nullopt;
-      std::this_thread::sleep_for(kLookEvery);
-    }
-  }
-
   const Cluster& cluster_;
-  const SupervisorSettings& settings_;
   Clock::time_point last_progress_;
   std::map<std::string, std::set<pid_t>> lives_;  // of those that are not ready
 };
 
 }  // namespace
 
+Trouble wait_for_daemons(const Cluster& cluster) { return Waiting(cluster).wait_for_daemons(); }
+
+Trouble wait_for_volumes(const Cluster& cluster) { return Waiting(cluster).wait_for_volumes(); }
+
+Trouble wait_for_mount(const Cluster& cluster, const SupervisorSettings& settings) {
+  if (settings.mount.empty()) return std::nullopt;
+  return Waiting(cluster).wait_for_mount(settings.mount);
+}
+
 Trouble wait_until_ready(const Cluster& cluster, const SupervisorSettings& settings) {
-  return Waiting(cluster, settings).run();
+  if (Trouble trouble = wait_for_daemons(cluster)) return trouble;
+  if (Trouble trouble = wait_for_volumes(cluster)) return trouble;
+  return wait_for_mount(cluster, settings);
 }
 
 }  // namespace pairfs::cli

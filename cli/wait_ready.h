@@ -5,10 +5,21 @@
 
 namespace pairfs::cli {
 
-// Returns when every daemon has announced that it serves, every volume has its executor and its
-// logger, and the mount answers; says each of these as it happens. Gives up early when a daemon
-// refuses to start, and after a minute without any progress, with a sentence that names what is
-// missing and shows the end of its log.
+// Each says what it sees as it happens, and gives up after a minute without any progress, with a
+// sentence that names what is missing.
+
+// Returns when every daemon has announced that it serves. Gives up early when one refuses to start.
+// The sentence shows the end of its log.
+Trouble wait_for_daemons(const Cluster& cluster);
+
+// Returns when every volume has its executor and its logger. For after wait_for_daemons(): what
+// runs goes on with what it can serve.
+Trouble wait_for_volumes(const Cluster& cluster);
+
+// Returns when the mount answers; gives up as wait_for_daemons(). At once when none is wanted.
+Trouble wait_for_mount(const Cluster& cluster, const SupervisorSettings& settings);
+
+// All three, one after the other.
 Trouble wait_until_ready(const Cluster& cluster, const SupervisorSettings& settings);
 
 }  // namespace pairfs::cli

@@ -50,6 +50,7 @@ with Cluster() as cluster:
     plant(cluster.mount)
     for i in range(8):
         (cluster.mount / f"big{i}").write_bytes(os.urandom(700_000))
+    cluster.reach_elements()
     before = tree_of(cluster.mount)
     expect(fsck(cluster)[0] == SOUND, "the running cluster is sound")
     cluster.down()

@@ -56,14 +56,6 @@ def element(cluster, *words, expected=0):
     return result
 
 
-def reach_elements(cluster):
-    """Returns when all that was written is in segments and metadata files, not only in the logs."""
-    (cluster.mount / "mark").write_bytes(os.urandom(8))
-    written = cluster.volumes()["1.0"]["log"]["last_sequence"]
-    wait_until(lambda: cluster.volumes()["1.0"]["log"]["checkpoint_sequence"] >= written,
-               "a consistency point has it all", timeout=60)
-
-
 def move_around(cluster):
     """Each node executes everything once."""
     for node in ("1a", "1b"):
@@ -137,7 +129,7 @@ with Cluster() as cluster:
     before = tree_of(cluster.mount)
     move_around(cluster)
     expect(tree_of(cluster.mount) == before, "the tree is the same after takeovers")
-    reach_elements(cluster)
+    cluster.reach_elements()
     before = tree_of(cluster.mount)
     damage(cluster.dir / "elements" / "1.0-e2", 2)
     result = pairfs("scrub", "start", "--wait", "--json", "--dir", cluster.dir)
@@ -155,7 +147,7 @@ with Cluster() as cluster:
     cluster.up()
     (cluster.mount / "after the copy").write_bytes(b"new" * 100_000)
     move_around(cluster)
-    reach_elements(cluster)
+    cluster.reach_elements()
     before = tree_of(cluster.mount)
     cluster.down()
     shutil.rmtree(place)

@@ -150,6 +150,13 @@ class Cluster:
     def volumes(self):
         return {v["id"]: v for p in self.status()[1]["pairs"] for v in p["volumes"]}
 
+    def reach_elements(self, volume="1.0"):
+        """Returns when all that was written is in segments and metadata files, not only in logs."""
+        (self.mount / "mark").write_bytes(os.urandom(8))
+        written = self.volumes()[volume]["log"]["last_sequence"]
+        wait_until(lambda: self.volumes()[volume]["log"]["checkpoint_sequence"] >= written,
+                   "a consistency point has it all", timeout=60)
+
     def names(self):
         return sorted(p.parent.name for p in self.dir.glob("*/pid"))
 
