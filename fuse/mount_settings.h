@@ -4,8 +4,9 @@
 //   subtree = "/projects"             # mount what is below this directory only
 //   mountpoint = "/mnt/pairfs"
 //   options = "noatime,retry=60"      # as for -o
-//   own_root = true                   # the cluster is this user's: a root directory of uid 0
-//   becomes theirs ready_file = "/run/pairfs/ready"  # common/ready_file.h [log] # common/logging.h
+//   own_root = true                   # a root directory of uid 0 becomes the mounting user's
+//   ready_file = "/run/pairfs/ready"  # common/ready_file.h
+//   [log]                             # common/logging.h
 #pragma once
 
 #include <optional>

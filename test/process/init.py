@@ -55,7 +55,7 @@ try:
              "--router", "node1.example", "--router", "10.0.0.9", "--out", out]
     made = pairfs(*words)
     expect(made.returncode == 0, made.stderr)
-    for part in ("scp", "systemctl enable --now pairfs-node@2b", "/srv/pairfs/2.1-e1",
+    for part in ("a cluster of 2 pairs and 2 routers", "scp", "systemctl enable --now pairfs-node@2b", "/srv/pairfs/2.1-e1",
                  "mount -t fuse.pairfs node1.example:7400,10.0.0.9:7400"):
         expect(part in made.stdout, f"it says {part}: {made.stdout}")
     files = sorted(out.glob("*/*.toml"))
@@ -83,6 +83,7 @@ try:
     storage = ["--port", port, "--state-dir", top / "state", "--element-dir", top / "disks", "--reach", "partner"]
     made = pairfs("init", "--pair", "127.0.0.1,127.0.0.1", "--out", out, *storage)
     expect(made.returncode == 0, made.stderr)
+    expect("a cluster of 1 pair and 2 routers to" in made.stdout, made.stdout)
     shutil.copytree(out / "map", top / "state" / "r1" / "map")
 
     def start(out, pair):
