@@ -142,6 +142,8 @@ class VolumeRuntime final : public LogView {
   bool kept_apart() const override { return log_->kept_apart(); }
 
  private:
+  static constexpr Duration kHousekeeping = std::chrono::milliseconds(200);
+  static constexpr Duration kMaintenancePeriod = std::chrono::seconds(1);
   struct Pending {  // an answer that waits for its time
     std::vector<Bytes> envelope;
     MessageHeader header;

@@ -7,7 +7,6 @@
 
 namespace pairfs {
 namespace {
-constexpr auto kMaintenancePeriod = std::chrono::seconds(1);
 constexpr auto kMaintenanceSlice = std::chrono::milliseconds(20);
 }  // namespace
 
