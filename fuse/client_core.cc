@@ -212,7 +212,6 @@ size_t ClientCore::add_router(bool preferred) {
 
 void ClientCore::refresh(Instant now) {
   next_refresh_ = now + kRefreshPeriod;  // also while a reading is under way
-  if (preferred_router_ && connected_[*preferred_router_]) current_router_ = *preferred_router_;
   read_map(now);
 }
 
@@ -227,13 +226,20 @@ std::optional<size_t> ClientCore::choose_router() const {
 }
 
 // The router did not help: the next one is tried, unless another request did that before.
-void ClientCore::leave_router(size_t router) {
+void ClientCore::leave_router(size_t router, Instant now) {
   if (router != current_router_) return;
+  if (router == preferred_router_) {
+    // Mostly it was the node or its disk that was slow, and the way through others is longer.
+    prefer_again_ = now + prefer_pause_;
+    prefer_pause_ = std::min(2 * prefer_pause_, kPreferPauseMax);
+  }
   current_router_ = (current_router_ + 1) % connected_.size();
   if (const auto next = choose_router()) current_router_ = *next;
 }
 
 void ClientCore::transmit(Request& request, Instant now) {
+  if (preferred_router_ && now >= prefer_again_ && connected_[*preferred_router_])
+    current_router_ = *preferred_router_;
   const auto router = choose_router();
   if (!router) {
     request.state = State::kNoLink;
@@ -276,6 +282,7 @@ void ClientCore::link_changed(size_t router, bool connected, Instant now) {
   connected_[router] = connected;
   if (connected) {
     if (!connected_[current_router_] || router == preferred_router_) current_router_ = router;
+    if (router == preferred_router_) prefer_again_ = now;
     for (const Ticket ticket : std::exchange(for_link_, {}))
       if (Request* request = find(ticket); request != nullptr && request->state == State::kNoLink)
         transmit(*request, now);
@@ -360,7 +367,7 @@ void ClientCore::fire(Request& request, Instant now) {
     return;
   }
   request.timeout = std::min(2 * request.timeout, kTimeoutMax);
-  leave_router(request.router);
+  leave_router(request.router, now);
   const bool cancelled = request.cancelled;
   const Ticket ticket = request.ticket;
   transmit(request, now);

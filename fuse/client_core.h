@@ -25,6 +25,7 @@
 #include "common/commands.h"
 #include "common/header.h"
 #include "common/messages.h"
+#include "fuse/client_timing.h"
 #include "fuse/held_locks.h"
 #include "fuse/lease_cache.h"
 #include "fuse/open_table.h"
@@ -196,7 +197,7 @@ class ClientCore {
   void transmit(Request& request, Instant now);
   void flush(std::deque<Ticket>& queue, Instant now);
   std::optional<size_t> choose_router() const;
-  void leave_router(size_t router);
+  void leave_router(size_t router, Instant now);
   void set_timer(Request& request, Instant at);
   void fire(Request& request, Instant now);
   bool lock_may_wait_on(Request& request, Instant now);
@@ -246,7 +247,7 @@ class ClientCore {
   uint64_t map_version_ = 0;
   Ticket map_request_ = 0;
   Instant next_map_read_{};
-  Instant next_refresh_{};  // of the map, and of the choice of router
+  Instant next_refresh_{};  // of the map
 
   std::map<Ticket, Request> requests_;
   std::unordered_map<uint64_t, Ticket> by_sequence_;  // assigned requests
@@ -261,6 +262,8 @@ class ClientCore {
   std::vector<bool> connected_;
   size_t current_router_ = 0;
   std::optional<size_t> preferred_router_;
+  Instant prefer_again_{};  // when it is tried again after it did not help
+  Duration prefer_pause_ = kPreferPauseFirst;
   Ticket next_ticket_ = 1;
   uint64_t next_sequence_ = 1;
   unsigned waiting_locks_ = 0;  // requests with waiting_lock

@@ -62,7 +62,7 @@ void ClientCore::pause(Request& request, Instant now) {
   } else {
     request.pause = std::clamp(2 * request.pause, kPauseFirst, kPauseMax);
     // Busy for long: maybe only this router does not reach the executor.
-    if (request.pause == kPauseMax) leave_router(request.router);
+    if (request.pause == kPauseMax) leave_router(request.router, now);
   }
   request.state = State::kPausing;
   set_timer(request, now + request.pause);
@@ -73,6 +73,7 @@ void ClientCore::learn(const Request& request, Epoch epoch, Instant now) {
   VolumeChannel& channel = channel_of(request);
   if (request.id.session == channel.session)
     channel.heard_from = std::max(channel.heard_from, request.sent_at);
+  if (request.sends == 1 && request.router == preferred_router_) prefer_pause_ = kPreferPauseFirst;
   if (request.sends == 1 && !request.waiting_lock && request.op != Fsync::kOp) {
     const Duration sample = now - request.sent_at;
     Duration& smoothed = channel.smoothed_round_trip;

@@ -14,8 +14,12 @@ inline constexpr Duration kPauseMax = std::chrono::milliseconds(50);
 // A router that does not know the map yet is asked again after this.
 inline constexpr Duration kMapPause = std::chrono::milliseconds(100);
 inline constexpr Duration kMapReadPeriodMin = std::chrono::milliseconds(100);
-// The map is read at least this often, as routers come and go, and the preferred router is tried.
+// The map is read at least this often, as routers come and go.
 inline constexpr Duration kRefreshPeriod = std::chrono::seconds(60);
+// A preferred router that did not help is tried again after this: at first, doubling until it
+// helps.
+inline constexpr Duration kPreferPauseFirst = std::chrono::seconds(1);
+inline constexpr Duration kPreferPauseMax = std::chrono::seconds(60);
 
 inline constexpr Duration kRenewPeriod = std::chrono::seconds(10);
 // After silence this long the session is checked before a mutation is risked on it: half of the
