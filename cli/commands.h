@@ -25,6 +25,7 @@ void add_map_copy(CLI::App& map, int& exit_code);  // within add_map
 void add_events(CLI::App& app, int& exit_code);
 void add_fsck(CLI::App& app, int& exit_code);
 void add_pair(CLI::App& app, int& exit_code);
+void add_node(CLI::App& app, int& exit_code);
 void add_rebalance(CLI::App& app, int& exit_code);
 void add_placement(CLI::App& app, int& exit_code);
 void add_element(CLI::App& app, int& exit_code);

@@ -12,10 +12,6 @@ bool is_address(const std::string& host) {
   return ::inet_pton(AF_INET, host.c_str(), &address) == 1;
 }
 
-std::string host_in(const std::string& endpoint) {
-  return endpoint.substr(6, endpoint.rfind(':') - 6);
-}
-
 std::string head(const InitPlan& plan, const std::string& name, const std::string& what) {
   return fmt::format(
       "# {0} {1}, on the host {2}. Written once by pairfs init; yours to edit, then restart it.\n"

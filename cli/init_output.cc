@@ -66,15 +66,18 @@ void give_up_output(const fs::path& output, bool was_there) {
   if (!was_there) fs::remove(output, error);
 }
 
+Trouble write_node(const InitRequest& request, const InitPlan& plan, const NodeInfo& node,
+                   const fs::path& output) {
+  const fs::path directory = output / plan.host_of.at(node.name);
+  if (Trouble trouble = make_private_directory(directory)) return trouble;
+  return write_file(directory / (std::string(node.name) + ".toml"),
+                    annotated_node(request, plan, node));
+}
+
 Trouble write_nodes(const InitRequest& request, const InitPlan& plan, const PairInfo& pair,
                     const fs::path& output) {
-  for (const NodeInfo& node : pair.nodes) {
-    const fs::path directory = output / plan.host_of.at(node.name);
-    if (Trouble trouble = make_private_directory(directory)) return trouble;
-    if (Trouble trouble = write_file(directory / (std::string(node.name) + ".toml"),
-                                     annotated_node(request, plan, node)))
-      return trouble;
-  }
+  for (const NodeInfo& node : pair.nodes)
+    if (Trouble trouble = write_node(request, plan, node, output)) return trouble;
   return std::nullopt;
 }
 

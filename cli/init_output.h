@@ -20,7 +20,9 @@ Trouble claim_output(const fs::path& output);
 // Removes what is in a claimed directory again, and the directory too when it `was_there` not.
 void give_up_output(const fs::path& output, bool was_there);
 
-// OUTPUT/HOST/NAME.toml of both nodes.
+// OUTPUT/HOST/NAME.toml of one node, and of both of a pair.
+Trouble write_node(const InitRequest& request, const InitPlan& plan, const NodeInfo& node,
+                   const fs::path& output);
 Trouble write_nodes(const InitRequest& request, const InitPlan& plan, const PairInfo& pair,
                     const fs::path& output);
 

@@ -19,6 +19,10 @@ bool is_host(const std::string& text) {
   return !text.empty() && text.size() <= 253 && std::all_of(text.begin(), text.end(), allowed);
 }
 
+bool is_loopback(const std::string& host) {
+  return host.rfind("127.", 0) == 0 || host == "localhost";
+}
+
 std::set<std::string> endpoints_of(const ClusterMap& map) {
   std::set<std::string> endpoints;
   for (const RouterInfo& router : map.routers)
@@ -51,12 +55,29 @@ Outcome<std::vector<std::string>> hosts_of_pair(const std::string& text) {
   for (std::string host; std::getline(in, host, ',');) hosts.push_back(host);
   if (hosts.size() != 2 || !is_host(hosts[0]) || !is_host(hosts[1]))
     return refused("--pair {}: expected two hosts, as in --pair node1.example,node2.example", text);
-  if (hosts[0] == hosts[1] && hosts[0].rfind("127.", 0) != 0 && hosts[0] != "localhost")
+  if (hosts[0] == hosts[1] && !is_loopback(hosts[0]))
     return refused(
         "--pair {}: both nodes of a pair on one host would go down together; name two"
         " hosts",
         text);
   return hosts;
+}
+
+Trouble check_ports_and_paths(const InitRequest& request) {
+  for (const std::string& directory : {request.state_directory, request.element_directory})
+    if (directory.empty() || directory[0] != '/')
+      return refused("\"{}\" is no absolute path", directory);
+  if (request.port < 1 || request.port > 65'000)
+    return refused("--port must be 1 to 65000, not {}", request.port);
+  return std::nullopt;
+}
+
+NodeInfo node_on(const std::string& name, const std::string& host, bool serves_elements,
+                 Ports& ports) {
+  std::string endpoint = ports.next(host), link = ports.next(host);
+  NodeInfo node{name, std::move(endpoint), std::move(link), {}};
+  if (serves_elements) node.element_endpoint = ports.next(host);
+  return node;
 }
 
 VolumeInfo make_volume(const InitRequest& request, VolumeId id, const std::string& home) {
@@ -77,15 +98,15 @@ VolumeInfo make_volume(const InitRequest& request, VolumeId id, const std::strin
 
 }  // namespace
 
+std::string host_in(const std::string& endpoint) {
+  return endpoint.substr(6, endpoint.rfind(':') - 6);
+}
+
 Outcome<PairInfo> plan_pair(const InitRequest& request, const std::string& hosts, uint16_t id,
                             InitPlan& plan) {
   auto names = hosts_of_pair(hosts);
   if (!names.ok()) return names.problem();
-  for (const std::string& directory : {request.state_directory, request.element_directory})
-    if (directory.empty() || directory[0] != '/')
-      return refused("\"{}\" is no absolute path", directory);
-  if (request.port < 1 || request.port > 65'000)
-    return refused("--port must be 1 to 65000, not {}", request.port);
+  if (Trouble trouble = check_ports_and_paths(request)) return *trouble;
   Ports ports(plan.map, request.port + kNodePortsFrom);
   PairInfo pair;
   pair.id = id;
@@ -93,13 +114,39 @@ Outcome<PairInfo> plan_pair(const InitRequest& request, const std::string& hosts
     const std::string name = fmt::format("{}{}", id, half == 0 ? 'a' : 'b');
     const std::string& host = (*names)[half];
     plan.host_of[name] = host;
-    std::string endpoint = ports.next(host), link = ports.next(host);
-    NodeInfo node{name, std::move(endpoint), std::move(link), {}};
-    if (request.reach == "partner") node.element_endpoint = ports.next(host);
-    pair.nodes.push_back(std::move(node));
+    pair.nodes.push_back(node_on(name, host, request.reach == "partner", ports));
     pair.volumes.push_back(make_volume(request, {id, static_cast<uint16_t>(half)}, name));
   }
   return pair;
+}
+
+Outcome<NodeInfo> plan_move(const InitRequest& request, const std::string& name,
+                            const std::string& host, InitPlan& plan) {
+  if (!is_host(host)) return refused("--host {}: expected a host's name or address", host);
+  if (Trouble trouble = check_ports_and_paths(request)) return *trouble;
+  const NodeInfo* partner = plan.map.partner_of(name);
+  if (partner == nullptr)
+    return refused("the cluster has no node \"{}\"; pairfs status lists them", name);
+  NodeInfo* node = nullptr;
+  for (PairInfo& pair : plan.map.pairs)
+    for (NodeInfo& candidate : pair.nodes)
+      if (candidate.name == name) node = &candidate;
+  if (!node->endpoint.starts_with("tcp://"))
+    return refused("node {} is one of a cluster on one machine, which has no hosts", name);
+  if (host_in(partner->endpoint) == host && !is_loopback(host))
+    return refused("--host {}: its partner {} is there, and both would go down together", host,
+                   partner->name.c_str());
+  const NodeInfo before = *node;
+  *node = NodeInfo{name, {}, {}, {}};  // it may have ports again that it had
+  Ports ports(plan.map, request.port + kNodePortsFrom);
+  *node = node_on(name, host, !before.element_endpoint.empty(), ports);
+  if (node->endpoint == before.endpoint)
+    return refused(
+        "node {} is at {} already; a new machine with the old one's address needs no"
+        " other map",
+        name, before.endpoint.c_str());
+  plan.host_of[name] = host;
+  return *node;
 }
 
 Outcome<InitPlan> plan_cluster(const InitRequest& request, uint64_t cluster_id) {

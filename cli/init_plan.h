@@ -29,6 +29,9 @@ struct InitPlan {
   std::map<std::string, std::string> host_of;  // of each daemon
 };
 
+// "node1" of "tcp://node1:7410".
+std::string host_in(const std::string& endpoint);
+
 // Names and ports as in a local cluster: r1 ..., 1a, 1b, ...; on each host routers get the ports
 // `port`, `port`+1 (the map's) and so on, nodes `port`+10, `port`+11 (the partner's) and so on.
 // Refused with a sentence when a host's name or a number is wrong.
@@ -38,5 +41,11 @@ Outcome<InitPlan> plan_cluster(const InitRequest& request, uint64_t cluster_id);
 // `host_of`. Refused as above.
 Outcome<PairInfo> plan_pair(const InitRequest& request, const std::string& hosts, uint16_t id,
                             InitPlan& plan);
+
+// A node of the plan's map on another host, on ports there that nobody has; the plan's map is
+// changed so. Its elements stay at the paths that they have. Refused as above, and when it is there
+// already.
+Outcome<NodeInfo> plan_move(const InitRequest& request, const std::string& name,
+                            const std::string& host, InitPlan& plan);
 
 }  // namespace pairfs::cli

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   add_scrub(app, exit_code);
   add_fsck(app, exit_code);
   add_pair(app, exit_code);
+  add_node(app, exit_code);
   add_rebalance(app, exit_code);
   add_placement(app, exit_code);
   add_supervise(app, exit_code);

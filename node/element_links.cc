@@ -213,6 +213,15 @@ ElementClient::~ElementClient() {
   thread_.join();
 }
 
+void ElementClient::move_to(Context& context, const std::string& endpoint) {
+  Socket socket = Socket::client(context, endpoint);
+  {
+    std::lock_guard lock(mutex_);
+    next_socket_.emplace(std::move(socket));
+  }
+  bell_.ring();
+}
+
 std::shared_ptr<ElementChannel> ElementClient::channel(std::shared_ptr<ElementClient> client,
                                                        VolumeId volume, Epoch epoch) {
   return std::make_shared<Channel>(std::move(client), volume, epoch);
@@ -281,6 +290,15 @@ void ElementClient::run() {
       return;
     }
     bool news = false;
+    if (next_socket_) {
+      poller.remove(socket_);
+      socket_ = std::move(*next_socket_);
+      next_socket_.reset();
+      poller.add(socket_);
+      connected_ = was_connected_ = false;
+      fail_all(EHOSTUNREACH);
+      news = true;
+    }
     for (const Socket::LinkEvent event : socket_.link_events()) {
       connected_ = event == Socket::LinkEvent::kConnected;
       was_connected_ = true;

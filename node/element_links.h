@@ -87,6 +87,9 @@ class ElementClient {
   ElementClient(Context& context, const std::string& endpoint, uint64_t cluster_id,
                 Incarnation incarnation);
   ~ElementClient();
+  // The partner serves its elements there from now on; calls under way end with EHOSTUNREACH. Any
+  // thread. Throws as the constructor does.
+  void move_to(Context& context, const std::string& endpoint);
   // Calls in the name of that epoch of the volume. The client must outlive the channel's calls.
   static std::shared_ptr<ElementChannel> channel(std::shared_ptr<ElementClient> client,
                                                  VolumeId volume, Epoch epoch);
@@ -111,6 +114,7 @@ class ElementClient {
   Socket socket_;
   Bell bell_;
   std::mutex mutex_;
+  std::optional<Socket> next_socket_;  // takes the place of socket_, which is the thread's
   std::condition_variable answered_;
   std::deque<std::shared_ptr<Call>> to_send_;
   std::map<uint64_t, std::shared_ptr<Call>> waiting_;  // by trace id

@@ -38,6 +38,29 @@ void NodeLoop::take_cluster() {
   rebalance_at_ = now();
 }
 
+// An operator may have put the partner on another machine, under its name.
+void NodeLoop::follow_partner() {
+  const NodeInfo* partner = cluster_.partner_of(config_.name);
+  if (partner == nullptr) return;
+  try {
+    if (link_out_->endpoint() != partner->link_endpoint) {
+      Socket link = Socket::client(context_, partner->link_endpoint);
+      log_info("partner.moved", "partner={} endpoint={}", partner->name, partner->link_endpoint);
+      poller_.remove(*link_out_);
+      link_out_ = std::move(link);
+      poller_.add(*link_out_);
+      for (auto& [id, volume] : volumes_) volume->on_link(false);
+    }
+    if (element_client_ != nullptr && partner_elements_at_ != partner->element_endpoint) {
+      element_client_->move_to(context_, partner->element_endpoint);
+      partner_elements_at_ = partner->element_endpoint;
+    }
+  } catch (const std::runtime_error& problem) {
+    log_error("partner.unusable_endpoint", "partner={} error=\"{}\"", partner->name,
+              problem.what());
+  }
+}
+
 void NodeLoop::swap_cluster_record(const char* key, uint64_t version, Bytes value) {
   swapping_cluster_ = true;
   MapSwap request;

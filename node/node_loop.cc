@@ -190,6 +190,7 @@ bool NodeLoop::start(std::string* why) {
           if (e.reach == "partner:" + config_.name) paths.insert(e.path);
       element_server_ = std::make_unique<ElementServer>(context_, element_listen,
                                                         config_.cluster_id, std::move(paths));
+      partner_elements_at_ = partner.element_endpoint;
       element_client_ = std::make_shared<ElementClient>(context_, partner.element_endpoint,
                                                         config_.cluster_id, incarnation_);
     }
@@ -239,6 +240,7 @@ bool NodeLoop::start(std::string* why) {
 
 void NodeLoop::on_map_change() {
   take_cluster();
+  follow_partner();
   peers_.set_cluster(cluster_, poller_);
   copy_map();
   for (auto& [id, volume] : volumes_) {

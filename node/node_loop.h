@@ -62,6 +62,7 @@ class NodeLoop final : public NodeServices {
   void ask_volume_uses();
   // node_cluster.cc
   void take_cluster();
+  void follow_partner();
   void publish_slices();
   void rebalance();
   void swap_cluster_record(const char* key, uint64_t version, Bytes value);
@@ -99,6 +100,7 @@ class NodeLoop final : public NodeServices {
   std::optional<Socket> clients_;
   std::optional<Socket> link_in_;
   std::optional<Socket> link_out_;
+  EndpointText partner_elements_at_;  // where element_client_ looks for them
   Poller poller_;
   ReadyFile ready_file_;
   PeerLinks peers_;

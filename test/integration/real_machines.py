@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The chapters of docs/operating.md on real machines: seven hosts, each with a network of its own, come from
+"""The chapters of docs/operating.md on real machines: eight hosts, each with a network of its own, come from
 bare to a mounted cluster; each is rebooted, with and without warning; a node and a disk are replaced, and a
 pair is added; under load. With the argument "partner" no two hosts share a disk."""
 # time-limit: 600
@@ -126,9 +126,10 @@ def main():
         os.environ["PATH"] = f"{install(top)}:{os.environ['PATH']}"
         run("ip", "link", "add", "switch", "type", "bridge")
         run("ip", "link", "set", "switch", "up")
-        for number, name in enumerate(("node1", "node2", "router1", "router2", "client", "node3", "node4")):
+        for number, name in enumerate(("node1", "node2", "router1", "router2", "client", "node3", "node4",
+                                         "spare")):
             hosts[name] = Host(top, number + 1)
-        node1, node2, router1, router2, client, node3, node4 = hosts.values()
+        node1, node2, router1, router2, client, node3, node4, spare = hosts.values()
         routers = f"{router1.address}:7400,{router2.address}:7400"
 
         def whole():
@@ -184,6 +185,34 @@ def main():
         load.check("what the new one holds is enough to take over")
         node2.start()
         wait_until(whole, "all is whole", timeout=120)
+
+        print("-- a node's replacement by a machine with another address", flush=True)
+        moving = ["pairfs", "node", "move", "1a", "--host", spare.address, "--router", routers, "--state-dir",
+                  top / "state", "--out", top / "moved"]
+        refused = client.run(*moving, expected=2)
+        expect("still answers" in refused.stderr and not (top / "moved").exists(), f"one that is up stays: {refused}")
+        node1.power_off()
+        shutil.rmtree(top / "state" / "1a")
+        load.check("node 1a is lost")
+        told = client.run(*moving).stdout
+        shutil.copy(top / "moved" / spare.address / "1a.toml", spare.etc)
+        own = re.findall(r"pairfs element replace (\S+) --wait", told)
+        expect(own == (["1.0-e0", "1.1-e0"] if reach == "partner" else []), f"what is to be filled: {told}")
+        for element in own:
+            shutil.rmtree(top / "disks" / element)
+            (top / "disks" / element).mkdir(mode=0o700)
+        spare.start()
+        for element in own:
+            wait_until(lambda: client.run("pairfs", "element", "replace", element, "--wait", "--router", routers,
+                                          expected=None, timeout=120).returncode == 0,
+                       f"{element} is filled", timeout=120)
+        wait_until(whole, "1a has become a partner again, at its new address", timeout=180)
+        node2.power_off()
+        load.check("what it holds is enough to take over")
+        node2.start()
+        wait_until(whole, "all is whole", timeout=120)
+        again = client.run(*moving[:-1], top / "again", expected=2)
+        expect("is at" in again.stderr, f"it is there already: {again}")
 
         print("-- a disk's replacement", flush=True)
         shutil.rmtree(top / "disks" / "1.0-e0")
