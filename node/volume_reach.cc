@@ -14,6 +14,7 @@ namespace {
 constexpr auto kLookPeriod = std::chrono::seconds(2);
 constexpr auto kMissingMin = std::chrono::seconds(1);    // before the partner is made executor
 constexpr auto kExecutorMin = std::chrono::seconds(10);  // of one that was made it just now
+constexpr auto kAloneMin = std::chrono::seconds(20);  // a partner that comes back soon would do it
 
 bool has_superblock_of(Element& element, const StoreConfig& config, const std::string& id) {
   const auto entries = element.list("");
@@ -95,6 +96,29 @@ void VolumeRuntime::compare_reach() {
            to_string(config_.pair.volume));
   compare_reach_at_ = now + kExecutorMin;
   hand_over();
+}
+
+// A group that had lost too many of its elements does not take them back by itself: what it holds
+// in memory goes by what it could read. Whoever opens the volume anew has the last consistency
+// point and the log behind it, and so all that was answered: the partner, or this node when it is
+// alone.
+void VolumeRuntime::reopen_if_elements_returned() {
+  const Instant now = services_.now();
+  if (store_ == nullptr || !core_.may_execute() || !store_->wants_reopening()) {
+    returned_since_ = Instant::max();
+    return;
+  }
+  returned_since_ = std::min(returned_since_, now);
+  if (now - returned_since_ < kMissingMin || now - opened_at_ < kExecutorMin) return;
+  log_warn("volume.reopens", "volume={} why=\"enough of its elements are back\"",
+           to_string(config_.pair.volume));
+  returned_since_ = Instant::max();
+  if (core_.takeover_obstacle().empty())
+    hand_over();
+  else if (now - opened_at_ >= kAloneMin)
+    services_.fail_stop(
+        fmt::format("volume {} has to be opened anew, as enough of its elements are back",
+                    to_string(config_.pair.volume)));
 }
 
 }  // namespace pairfs

@@ -242,7 +242,7 @@ void VolumeRuntime::do_open(Epoch epoch) {
         partner_room_bytes_ = ~0ULL;
         partner_reached_ = 0;
         opened_at_ = services_.now();
-        reach_differs_since_ = Instant::max();
+        reach_differs_since_ = returned_since_ = Instant::max();
         const auto note = [&](const std::string& what, Timestamp at) {
           services_.note_event(config_.pair.volume, core_.epoch(), what, at);
         };
@@ -443,6 +443,7 @@ void VolumeRuntime::flush() {
       watch_sync();
       look_at_reach();
       compare_reach();
+      reopen_if_elements_returned();
       next_housekeeping_ = now + kHousekeeping;
     }
     consider_checkpoint();

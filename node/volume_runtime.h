@@ -206,6 +206,7 @@ class VolumeRuntime final : public LogView {
   void note_change(uint16_t op);
   void look_at_reach();
   void compare_reach();
+  void reopen_if_elements_returned();
   void release_answers();
   bool waits_for_recalls(Pending& pending) const;
   void send_recalls();
@@ -268,6 +269,7 @@ class VolumeRuntime final : public LogView {
   // Which elements each node reaches (volume_reach.cc).
   bool looking_at_reach_ = false;
   Instant reach_at_{}, compare_reach_at_{}, opened_at_{}, reach_differs_since_ = Instant::max();
+  Instant returned_since_ = Instant::max();  // enough elements to open the volume anew
   uint64_t reached_ = 0, partner_reached_ = 0;
 
   bool appended_ = false;  // since the last flush

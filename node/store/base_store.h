@@ -64,6 +64,7 @@ class BaseStore : public std::enable_shared_from_this<BaseStore> {
   virtual uint64_t elements_version() const { return 0; }
   virtual Bytes group_record() const { return {}; }
   virtual bool wants_checkpoint() const { return false; }
+  virtual bool wants_reopening() const { return false; }
   virtual std::shared_ptr<Maintenance> maintenance() { return nullptr; }
 };
 

@@ -87,6 +87,7 @@ std::shared_ptr<Maintenance> DurableBase::maintenance() {
 uint64_t DurableBase::elements_version() const { return keeper_->version(); }
 Bytes DurableBase::group_record() const { return keeper_->record(); }
 bool DurableBase::wants_checkpoint() const { return keeper_->has_moves(); }
+bool DurableBase::wants_reopening() const { return keeper_->returned_enough(); }
 
 void DurableBase::load_segments() {
   Bytes end = stripe_prefix();
@@ -187,6 +188,7 @@ Result<Bytes> DurableBase::write_checkpoint(const Overlay& frozen, Sequence sequ
   }
   note_space();
   parts_.table_ahead = false;
+  parts_.in_sync = token.in_sync;
   return encode_token(token);
 }
 

@@ -26,6 +26,7 @@ struct VolumeParts {
   std::string opened_from;
   std::vector<size_t> opened_from_members;
   bool has_data = false;     // a consistency point was confirmed once
+  uint64_t in_sync = 0;      // bit i: member i has the newest consistency point
   bool table_ahead = false;  // a consistency point failed: the rows may be ahead of every token
   std::vector<StoreFinding> findings;  // what was bad when it was opened
   std::shared_ptr<RaidGroup> group;
@@ -58,6 +59,7 @@ class DurableBase final : public BaseStore {
   uint64_t elements_version() const override;
   Bytes group_record() const override;
   bool wants_checkpoint() const override;
+  bool wants_reopening() const override;
   std::shared_ptr<Maintenance> maintenance() override;
 
  private:

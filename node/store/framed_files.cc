@@ -250,8 +250,12 @@ Result<Bytes> FramedFiles::read_unchecked(size_t member, const std::string& name
 
 Status FramedFiles::adopt(size_t index, const std::string& directory) {
   Element& element = *group_.member(index).element;
+  const auto own = [&](const char* doing, const Status& done) {
+    if (!done.ok()) group_.fail(index, doing, done.error());
+    return done;
+  };
   const Status made = element.make_directory(directory);
-  if (!made.ok() && made.error() != EEXIST) return made;
+  if (made.error() != EEXIST) PAIRFS_TRY(own("make directory", made));
   PAIRFS_ASSIGN(const auto entries, list(directory));
   FramedFiles copy(group_, {index});
   std::vector<char> buffer(1 << 20);
@@ -266,8 +270,8 @@ Status FramedFiles::adopt(size_t index, const std::string& directory) {
     }
     PAIRFS_TRY(writer->sync());
   }
-  PAIRFS_TRY(element.sync_directory(directory));
-  PAIRFS_TRY(element.sync_directory(""));
+  PAIRFS_TRY(own("sync directory", element.sync_directory(directory)));
+  PAIRFS_TRY(own("sync directory", element.sync_directory("")));
   std::lock_guard lock(mutex_);
   members_.push_back(index);
   return success();

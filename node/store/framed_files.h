@@ -74,7 +74,8 @@ class FramedFiles {
   Result<std::vector<Element::Entry>> list(const std::string& directory);
 
   // Copies of files on member `index`, from now on. adopt() first copies those that are in
-  // `directory` (made when it is missing); nobody may write a file there meanwhile.
+  // `directory` (made when it is missing); nobody may write a file there meanwhile. An error of the
+  // new member takes it out; without one, nobody has a good copy of something now.
   Status adopt(size_t index, const std::string& directory);
   void drop(size_t index);
 

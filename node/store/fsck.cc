@@ -39,19 +39,10 @@ void Keeper::check_elements(bool repair, std::vector<StoreFinding>* findings) {
           {"element", fmt::format("{} is {}", name.id, to_string(member.state.load())), false});
       continue;
     }
-    const Bytes expected = encode_superblock(superblock_of(i));
-    const std::string file = superblock_name(parts_.opening);
-    Bytes found(expected.size(), '\0');
-    const auto count = member.element->read(file, 0, found);
-    if (count.ok() && *count == expected.size() && found == expected) continue;
-    StoreFinding finding{"superblock", fmt::format("{} of {}", file, name.id), false};
-    if (repair) {
-      const BytesView part = expected;
-      Status written = member.element->write(file, 0, {&part, 1});
-      if (written.ok()) written = member.element->sync(file);
-      finding.repaired = written.ok();
-    }
-    findings->push_back(finding);
+    if (has_superblock(i)) continue;
+    findings->push_back({"superblock",
+                         fmt::format("{} of {}", superblock_name(parts_.opening), name.id),
+                         repair && write_superblock(i)});
   }
 }
 

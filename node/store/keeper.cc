@@ -12,9 +12,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kLookPeriod = 1s;
-constexpr Duration kNotePeriod = 2s;   // how often progress is worth a record in the log
-constexpr Duration kReturnDelay = 2s;  // a missing element is looked for after this
-constexpr Duration kSpareDelay = 30s;  // and replaced by a spare after this
+constexpr Duration kNotePeriod = 2s;      // how often progress is worth a record in the log
+constexpr Duration kReturnDelay = 2s;     // a missing element is looked for after this
+constexpr Duration kSpareDelay = 30s;     // and replaced by a spare after this
+constexpr Duration kCopyAgainDelay = 5s;  // metadata that no member has whole now
 
 }  // namespace
 
@@ -85,6 +86,7 @@ void Keeper::look() {
     const MemberState state = group_.member(i).state.load();
     if (state == MemberState::kOk || state == MemberState::kRebuilding) {
       gone_since_[i] = {};
+      look_whether_emptied(i);
       continue;
     }
     if (gone_since_[i] == Instant{}) gone_since_[i] = boot_now();
@@ -93,6 +95,32 @@ void Keeper::look() {
   use_spares();
   start_rebuilds();
   keep_metadata_copies();
+  returned_enough_ = !group_.can_serve() && group_.can_serve_with(group_.in_sync() | returned());
+}
+
+// Stale members that have all of the newest consistency point.
+uint64_t Keeper::returned() const {
+  uint64_t members = 0;
+  for (size_t i = 0; i < group_.size(); ++i) {
+    if (group_.member(i).state.load() == MemberState::kStale) members |= uint64_t{1} << i;
+  }
+  return members & parts_.in_sync;
+}
+
+// Files that somebody removed are still read and written through their descriptors, in vain.
+void Keeper::look_whether_emptied(size_t index) {
+  Element& element = *group_.member(index).element;
+  if (element.size(superblock_name(parts_.opening)).error() != ENOENT) return;
+  const auto entries = element.list("");
+  if (!entries.ok()) return;
+  const bool has_files = std::any_of(entries->begin(), entries->end(), [](const auto& entry) {
+    const auto owned = parse_owned_name(entry.name);
+    return owned && (owned->kind == "segment" || owned->kind == "meta");
+  });
+  if (has_files)
+    (void)write_superblock(index);
+  else
+    group_.fail(index, "find its files", ENOENT);
 }
 
 // An empty directory may be where a disk is not mounted.
@@ -253,12 +281,15 @@ bool Keeper::copy_metadata(size_t index) {
   if (done.ok()) {
     log_info("element.has_metadata", "element={}", group_.name_of(index).id);
   } else {
-    group_.fail(index, "copy metadata", done.error());
+    copy_at_ = boot_now() + kCopyAgainDelay;
+    log_warn("element.metadata_not_copied", "element={} error=\"{}\"", group_.name_of(index).id,
+             std::strerror(done.error()));
   }
   return done.ok();
 }
 
 void Keeper::keep_metadata_copies() {
+  if (boot_now() < copy_at_) return;
   for (size_t i = 0; i < group_.size(); ++i) {
     if (group_.member(i).ok() && wants_metadata(i)) (void)copy_metadata(i);
   }
@@ -273,7 +304,7 @@ void Keeper::work(Instant deadline) {
     rebuild_progress_.state = "idle";
   }
   // A rebuild comes first.
-  if (!walk_ || !rebuilding_) {
+  if ((!walk_ || !rebuilding_) && boot_now() >= copy_at_) {
     for (size_t i = 0; i < group_.size(); ++i) {
       if (group_.member(i).state.load() != MemberState::kRebuilding) continue;
       walk_ = std::make_unique<StripeWalk>(*parts_.table, uses_, group_, uint64_t{1} << i,
@@ -390,25 +421,35 @@ bool Keeper::scrub_metadata(Instant deadline) {
   });
   if (!metadata_left_.empty()) return false;
   for (size_t i = 0; i < group_.size(); ++i) {
-    auto& member = group_.member(i);
-    if (!member.ok()) continue;
-    const Bytes expected = encode_superblock(superblock_of(i));
-    Bytes found(expected.size(), '\0');
-    const std::string name = superblock_name(parts_.opening);
-    const auto count = member.element->read(name, 0, found);
+    if (!group_.member(i).ok()) continue;
     ++metadata_checked_;
-    if (count.ok() && *count == expected.size() && found == expected) continue;
-    const BytesView part = expected;
-    Status written = member.element->write(name, 0, {&part, 1});
-    if (written.ok()) written = member.element->sync(name);
-    if (written.ok()) {
-      ++metadata_mended_;
-      ++member.repaired_blocks;
-      log_warn("superblock.repaired", "element={}", group_.name_of(i).id);
-    } else {
-      group_.fail(i, "repair superblock", written.error());
-    }
+    metadata_mended_ += !has_superblock(i) && write_superblock(i);
   }
+  return true;
+}
+
+bool Keeper::has_superblock(size_t index) const {
+  const Bytes expected = encode_superblock(superblock_of(index));
+  Bytes found(expected.size(), '\0');
+  const auto count = group_.member(index).element->read(superblock_name(parts_.opening), 0, found);
+  return count.ok() && *count == expected.size() && found == expected;
+}
+
+// Anew, in place of a bad one.
+bool Keeper::write_superblock(size_t index) {
+  auto& member = group_.member(index);
+  const std::string name = superblock_name(parts_.opening);
+  const Bytes bytes = encode_superblock(superblock_of(index));
+  const BytesView part = bytes;
+  Status written = member.element->write(name, 0, {&part, 1});
+  if (written.ok()) written = member.element->sync(name);
+  if (written.ok()) written = member.element->sync_directory("");
+  if (!written.ok()) {
+    group_.fail(index, "repair superblock", written.error());
+    return false;
+  }
+  ++member.repaired_blocks;
+  log_warn("superblock.repaired", "element={}", group_.name_of(index).id);
   return true;
 }
 

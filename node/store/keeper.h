@@ -32,6 +32,9 @@ class Keeper {
   // What the next consistency point is to move, a bit at a time. Worker.
   std::vector<Move> take_moves();
   bool has_moves() const { return moves_wanted_; }
+  // Too few members are ok, and with those that returned since the newest consistency point there
+  // would be enough. Any thread.
+  bool returned_enough() const { return returned_enough_; }
   // Blocks of data that a consistency point wrote for commands. Worker.
   void note_written(uint64_t blocks);
   // Blocks of data that could be written in place of what is dead, when that is cleaned. Any
@@ -41,6 +44,7 @@ class Keeper {
  private:
   void look();
   void look_for(size_t index);
+  uint64_t returned() const;
   bool is_ours(Element& element, const std::string& id) const;
   void use_spares();
   void start_rebuilds();
@@ -49,6 +53,9 @@ class Keeper {
   bool wants_metadata(size_t index) const;
   void work(Instant deadline);
   void finish_rebuild();
+  bool has_superblock(size_t index) const;
+  bool write_superblock(size_t index);
+  void look_whether_emptied(size_t index);
   bool scrub_metadata(Instant deadline);
   void remove_leftovers(size_t index);
   std::string replace(size_t index, const ElementName& name, bool create);
@@ -76,6 +83,7 @@ class Keeper {
   std::optional<size_t> rebuilding_;  // the member that walk_ is for; none: it scrubs
   Instant walk_began_{};
   uint64_t walk_began_bytes_ = 0;
+  Instant copy_at_{};                       // when to try again to copy metadata
   std::vector<std::string> metadata_left_;  // files that the scrub has still to read
   uint64_t metadata_checked_ = 0, metadata_mended_ = 0, metadata_lost_ = 0;
 
@@ -84,6 +92,7 @@ class Keeper {
   std::unique_ptr<RowCursor> scan_;
   std::deque<Move> moves_;
   std::atomic<bool> moves_wanted_ = false;
+  std::atomic<bool> returned_enough_ = false;
   std::atomic<uint64_t> garbage_blocks_ = 0;
   Instant clean_at_{}, busy_at_{};
 

@@ -96,6 +96,7 @@ class LayeredStore final : public VolumeStore {
   uint64_t elements_version() const override { return base_->elements_version(); }
   Bytes group_record() const override { return base_->group_record(); }
   bool wants_checkpoint() const override { return base_->wants_checkpoint(); }
+  bool wants_reopening() const override { return base_->wants_reopening(); }
   std::shared_ptr<Maintenance> maintenance() override { return base_->maintenance(); }
 
  private:

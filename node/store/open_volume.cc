@@ -130,16 +130,21 @@ bool Opener::survey(std::vector<FoundElement>& elements) {
 }
 
 // What the element is good for. `only_cautious`: nothing shows that it lacks something, but it was
-// away once.
+// away once, or failed.
 MemberState Opener::state_of(size_t index, bool* only_cautious) const {
   const Survey& found = surveys_[index];
   MemberState recorded = MemberState::kOk;
   if (record_.change > 0) recorded = record_.members[index].state;
   if (!group_->member(index).element) return MemberState::kMissing;
-  if (recorded == MemberState::kFailed) return recorded;
   if (!token_) {
+    if (recorded == MemberState::kFailed) return recorded;
     if (recorded == MemberState::kOk) return recorded;
     return found.newest ? MemberState::kStale : MemberState::kMissing;
+  }
+  if (recorded == MemberState::kFailed) {
+    *only_cautious = found.newest && found.newest->opening >= token_->opening &&
+                     (token_->in_sync >> index & 1) != 0;
+    return recorded;
   }
   // An empty directory may be where a disk is not mounted: nothing is rebuilt there unasked.
   if (!found.newest) return MemberState::kMissing;
@@ -200,8 +205,14 @@ bool Opener::choose_members() {
                member.name.id, member.name.path);
     }
   }
+  // Rather one that was away than one that failed.
+  std::stable_partition(cautious.begin(), cautious.end(),
+                        [&](size_t i) { return group_->member(i).state != MemberState::kFailed; });
   for (const size_t i : cautious) {
-    if (!group_->can_serve()) group_->member(i).state = MemberState::kOk;
+    if (group_->can_serve()) break;
+    log_warn("element.taken_back", "element={} path={}", group_->member(i).name.id,
+             group_->member(i).name.path);
+    group_->member(i).state = MemberState::kOk;
   }
   if (!group_->can_serve()) {
     if (!foreign_why_.empty()) return refuse("{}", foreign_why_);
@@ -368,6 +379,7 @@ std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements, Byte
   if (token_) parts.opened_from = metadata_directory(token_->opening);
   parts.opened_from_members = sources;
   parts.has_data = token_.has_value();
+  parts.in_sync = group_->in_sync();
   parts.findings = std::move(findings_);
   parts.group = group_;
   parts.files = std::make_shared<FramedFiles>(*group_, metadata_members_);

@@ -75,32 +75,19 @@ uint64_t RaidGroup::in_sync() const {
   return mask;
 }
 
-bool RaidGroup::can_serve() const {
+bool RaidGroup::can_serve_with(uint64_t members) const {
+  const auto has = [&](size_t i) { return (members >> i & 1) != 0; };
   if (layout_.copies == 1) {
     uint32_t lost = 0;
-    for (const auto& m : members_) lost += !m->ok();
+    for (size_t i = 0; i < size(); ++i) lost += !has(i);
     return lost <= layout_.parity_columns;
   }
   for (size_t set = 0; set < size(); set += layout_.copies) {
     bool any = false;
-    for (uint32_t copy = 0; copy < layout_.copies; ++copy) any |= member(set + copy).ok();
+    for (uint32_t copy = 0; copy < layout_.copies; ++copy) any |= has(set + copy);
     if (!any) return false;
   }
   return true;
-}
-
-bool RaidGroup::can_serve_without(size_t index) const {
-  if (!member(index).ok()) return can_serve();
-  if (layout_.copies == 1) {
-    uint32_t lost = 1;
-    for (const auto& m : members_) lost += !m->ok();
-    return lost <= layout_.parity_columns;
-  }
-  const size_t set = index / layout_.copies * layout_.copies;
-  for (uint32_t copy = 0; copy < layout_.copies; ++copy) {
-    if (set + copy != index && member(set + copy).ok()) return true;
-  }
-  return false;
 }
 
 void RaidGroup::fail(size_t index, const char* doing, int error) {

@@ -58,9 +58,13 @@ class RaidGroup {
   // Bit i: member i has everything that was ever synced.
   uint64_t in_sync() const;
   // True when every stripe can be read from the members that are ok.
-  bool can_serve() const;
+  bool can_serve() const { return can_serve_with(in_sync()); }
+  // The same, if just these members (bits) were ok.
+  bool can_serve_with(uint64_t members) const;
   // The same, if member `index` were lost, too.
-  bool can_serve_without(size_t index) const;
+  bool can_serve_without(size_t index) const {
+    return can_serve_with(in_sync() & ~(uint64_t{1} << index));
+  }
   // Takes a member out because of an error; logged once. It is missing when the error says that it
   // is gone (it may come back), else failed.
   void fail(size_t index, const char* doing, int error);

@@ -178,6 +178,9 @@ class VolumeStore {
   virtual Bytes group_record() const { return {}; }
   // True when a consistency point would let the store go on, whether anything changed or not.
   virtual bool wants_checkpoint() const { return false; }
+  // True when too few elements are in order to serve, and enough have come back: opening the volume
+  // anew, at its last consistency point, would find it whole.
+  virtual bool wants_reopening() const { return false; }
   // nullptr: there is nothing to maintain.
   virtual std::shared_ptr<Maintenance> maintenance() { return nullptr; }
 };

@@ -176,6 +176,30 @@ TEST_CASE("A rebuild goes on where it was after the volume was opened anew") {
   volume.world.disks.heal();
 }
 
+TEST_CASE("A group that lost too many elements blames no other, and is whole when they are back") {
+  for (const Shape& shape : kShapes) {
+    CAPTURE(int{shape.level});
+    CAPTURE(shape.elements);
+    DamagedVolume volume(shape.level, shape.elements, seed_or(40));
+    // Those with the metadata, among others.
+    const size_t lost = shape.level == 10 ? 2 : shape.tolerance + 1;
+    for (size_t i = 0; i < lost; ++i) volume.world.disks.break_disk(i);
+    auto point = volume.store->freeze();
+    CHECK(!point->run().ok());
+    volume.store->finish(point, false);
+    for (int i = 0; i < 3; ++i) volume.store->maintenance()->run(std::chrono::milliseconds(0));
+    const StoreStatus status = volume.store->status();
+    CHECK(status.raid_state == "failed");
+    for (size_t i = lost; i < shape.elements; ++i) CHECK(status.elements[i].state == "ok");
+    volume.world.config.group_record = volume.store->group_record();
+    volume.world.disks.heal();
+    volume.reopen();
+    volume.check();
+    maintain(volume);
+    volume.check();
+  }
+}
+
 TEST_CASE("A scrub finds and mends every bad block, on whichever element it is") {
   for (const Shape& shape : kShapes) {
     CAPTURE(int{shape.level});
