@@ -197,6 +197,7 @@ uint64_t CommandLog::bytes() const {
 uint64_t CommandLog::room_bytes() const {
   uint64_t room = files_->available_bytes();
   for (const auto& spare : spares_) room += spare->size_bytes();
+  for (const auto& segment : retired_) room += segment->size_bytes();
   if (!segments_.empty())
     room += segments_.back()->size_bytes() - std::min(end_offset_, segments_.back()->size_bytes());
   return room;
@@ -266,8 +267,10 @@ void CommandLog::take_spare() {
 }
 
 void CommandLog::drop_spares() {
-  for (const auto& spare : spares_) files_->remove(spare->name);
-  spares_.clear();
+  for (auto* unused : {&spares_, &retired_}) {
+    for (const auto& segment : *unused) files_->remove(segment->name);
+    unused->clear();
+  }
 }
 
 void CommandLog::write_pieces(const BytesView* pieces, size_t count, size_t total) {
@@ -379,7 +382,8 @@ void CommandLog::SyncTicket::run() {
 std::shared_ptr<CommandLog::SyncTicket> CommandLog::begin_sync() {
   auto ticket = std::make_shared<SyncTicket>();
   ticket->through_ = summary_.last;
-  if (renamed_) ticket->names_ = files_;
+  if (renamed_ || !retired_.empty()) ticket->names_ = files_;
+  ticket->retired_.assign(retired_.begin(), retired_.end());
   renamed_ = false;
   for (Sequence s = std::max(synced_, summary_.base) + 1; s <= summary_.last;) {
     const auto& segment = index_[s - summary_.base - 1].segment;
@@ -396,17 +400,24 @@ void CommandLog::finish_sync(const std::shared_ptr<SyncTicket>& ticket) {
     throw LogFailure(
         fmt::format("cannot sync the log {}: {}", files_->place(), std::strerror(ticket->error_)));
   synced_ = std::max(synced_, std::min(ticket->through_, summary_.last));
+  for (const auto& segment : ticket->retired_) {
+    if (std::erase(retired_, segment) == 0) continue;  // dropped meanwhile
+    spares_.push_back(segment);
+  }
 }
 
 void CommandLog::recycle(const std::shared_ptr<SegmentFile>& segment) {
-  if (spares_.size() >= kSparesMax || segment->size_bytes() != config_.segment_bytes) {
+  if (spares_.size() + retired_.size() >= kSparesMax ||
+      segment->size_bytes() != config_.segment_bytes) {
     files_->remove(segment->name);
     return;
   }
   const std::string name = "spare." + segment->name;
   files_->rename(segment->name, name);
   segment->name = name;
-  spares_.push_back(segment);
+  // Written to before its new name is on stable storage, it could come back under the old one, with
+  // what does not belong there.
+  retired_.push_back(segment);
 }
 
 void CommandLog::trim(Sequence through) {

@@ -87,7 +87,8 @@ class CommandLog {
    private:
     friend class CommandLog;
     std::vector<std::shared_ptr<struct SegmentFile>> segments_;
-    std::shared_ptr<LogFiles> names_;  // to be synced too, when not null: a spare got its name
+    std::shared_ptr<LogFiles> names_;  // to be synced too, when not null: some are new
+    std::vector<std::shared_ptr<struct SegmentFile>> retired_;
     Sequence through_ = 0;
     int error_ = 0;
   };
@@ -141,6 +142,7 @@ class CommandLog {
   // Segments to be: made ahead, or trimmed and used again, whose blocks and pages are there
   // already.
   std::deque<std::shared_ptr<SegmentFile>> spares_;
+  std::deque<std::shared_ptr<SegmentFile>> retired_;  // trimmed; spares once that name is synced
   bool renamed_ = false;  // a segment's name is not known to be on stable storage
   Sequence synced_ = 0;
   std::string foreign_;  // a segment that does not continue the one before

@@ -39,6 +39,12 @@ void append_some(CommandLog& log, int count, bool claim_synced = false) {
   }
 }
 
+void sync(CommandLog& log) {
+  const auto ticket = log.begin_sync();
+  ticket->run();
+  log.finish_sync(ticket);
+}
+
 std::vector<std::string> bodies(const CommandLog& log) {
   std::vector<std::string> out;
   log.read(0, [&](const LogRecord& r) {
@@ -279,10 +285,39 @@ TEST_CASE("a trimmed segment is used again, and nothing of its old records is ev
       LogRecord r = record(Bytes(static_cast<size_t>((i * 37 + life) % 900), 'x'), 1, log.last());
       log.append(r);
       if (i % 100 == 50) log.trim(log.last() - 30);
+      if (i % 100 == 60) sync(log);
     }
     last = log.last();
     CHECK(files_in() < 16);
   }
+}
+
+TEST_CASE(
+    "a power loss that undoes the renaming of a trimmed segment finds the old records in it") {
+  test::TemporaryDirectory dir, names_before;
+  CommandLog log(config_in(dir.path()));
+  const auto spares = [&] {
+    return std::count_if(
+        fs::directory_iterator(dir.path()), fs::directory_iterator(),
+        [](const auto& e) { return e.path().filename().string().starts_with("spare."); });
+  };
+  append_some(log, 300, true);
+  sync(log);
+  for (const auto& e : fs::directory_iterator(dir.path()))
+    fs::create_hard_link(e.path(), names_before.file(e.path().filename()));
+  log.trim(295);
+  const auto trimmed = spares();
+  REQUIRE(trimmed > 0);
+  append_some(log, 300, true);
+  {
+    const CommandLog found(config_in(names_before.path(), "boot-2"));
+    CHECK_FALSE(found.summary().damaged);
+    CHECK(found.base() == 0);
+    CHECK(found.last() >= 300);
+  }
+  sync(log);  // the new names, too
+  append_some(log, 300, true);
+  CHECK(spares() < trimmed);
 }
 
 TEST_CASE("a torn record in a segment that is used again is cut, whatever lies behind it") {
@@ -293,6 +328,7 @@ TEST_CASE("a torn record in a segment that is used again is cut, whatever lies b
     CommandLog log(config_in(dir.path()));
     append_some(log, 300, true);
     log.trim(295);
+    sync(log);
     const Sequence before = log.last();
     while (log.last() < before + 100) append_some(log, 1);
     last = log.last();
