@@ -10,7 +10,10 @@
 namespace pairfs {
 
 void VolumeRuntime::consider_checkpoint() {
-  if (checkpointing_ || maintaining_ || store_ == nullptr || !core_.may_execute()) return;
+  // One whose confirmation still waits for a slow disk must not be overtaken for ever.
+  if (checkpointing_ || maintaining_ || store_ == nullptr || !core_.may_execute() ||
+      core_.confirming())
+    return;
   const bool changed = commands_since_checkpoint_ > 0 || bytes_since_checkpoint_ > 0;
   const bool due =
       services_.now() - last_checkpoint_ >= config_.checkpoint_interval ||

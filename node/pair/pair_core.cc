@@ -93,6 +93,7 @@ PairEffects PairCore::step(const PairEvent& event, Instant now) {
         } else if constexpr (std::is_same_v<E, pair_event::Confirmable>) {
           logged_cp_record_ = e.checkpoint_record;
           logged_cp_contains_ = e.contains;
+          want_durable(now, out);
         } else if constexpr (std::is_same_v<E, pair_event::Synced>) {
           // A joiner's log may end in a history that the executor does not share: it reports
           // nothing before the executor told it where to go on.

@@ -189,6 +189,8 @@ class PairCore {
   // What both nodes have on stable storage, as far as known here.
   Sequence durable_through() const;
   Sequence partner_held() const { return partner_held_; }
+  // A consistency point is logged, and not confirmed yet.
+  bool confirming() const { return logged_cp_record_ != 0; }
   // Why a planned takeover by the partner could not be done now; empty: it could.
   std::string takeover_obstacle() const;
   // Why StartAlone would do nothing now; empty: the volume would be this node's. `force`: also when

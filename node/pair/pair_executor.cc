@@ -16,7 +16,8 @@ constexpr int kHandoverPointsMax = 3;  // consistency points that a handover wai
 
 void PairCore::start_stream(Incarnation to, Sequence held, Instant now) {
   stream_to_ = to;
-  partner_held_ = partner_synced_ = held;
+  partner_held_ = held;
+  partner_synced_ = 0;  // it says so itself
   rewind(held);
   progress_at_ = now;
   sent_at_ = {};
@@ -138,11 +139,12 @@ void PairCore::on_held(const LinkMessage& m, Instant now, Effects& out) {
   confirm_checkpoint(out);
 }
 
-// A consistency point counts once the partner holds its record; in solo, once it is synced.
+// A consistency point counts once its record is synced, at the partner too when paired: what only
+// earlier points need is given up then, and a log without the record could not be opened any more.
 void PairCore::confirm_checkpoint(Effects& out) {
   if (logged_cp_record_ == 0) return;
-  Sequence safe = solo_rule() ? log_.synced() : partner_held_;
-  if (paired_rule()) safe = std::min(safe, partner_held_);
+  Sequence safe = log_.synced();
+  if (paired_rule()) safe = std::min(safe, partner_synced_);
   if (safe < logged_cp_record_ && !PAIRFS_MUTANT(trim_before_confirmed)) return;
   PAIRFS_REACHED(checkpoint_confirmed);
   out.push_back(pair_effect::Confirm{logged_cp_record_, logged_cp_contains_});
@@ -177,7 +179,6 @@ void PairCore::on_join(const LinkMessage& m, Instant now, Effects& out) {
   accept.log.base_chain = continues ? theirs.last_chain : mine.base_chain;
   out.push_back(pair_effect::Send{accept});
   start_stream(m.sender, accept.log.base, now);
-  partner_synced_ = 0;
   pairing_ = Pairing::kCatchingUp;
 }
 
