@@ -14,7 +14,8 @@ using namespace std::chrono_literals;
 namespace {
 constexpr Duration kSetUp = 2s;  // without faults, to make what the clients work on
 constexpr Duration kHealMax = 60s;
-constexpr Duration kWhole = 2s;  // all must be quiet for so long
+constexpr Duration kOnItsWayMax = 5s;  // of an answer
+constexpr Duration kWhole = 2s;        // all must be quiet for so long
 }  // namespace
 
 ClusterWorld::ClusterWorld(uint64_t seed, bool trace, const Swarm* scenario)
@@ -220,7 +221,10 @@ bool ClusterWorld::is_cut(const Process& a, const Process& b) const {
 // ---- what happened ------------------------------------------------------------------------------
 
 void ClusterWorld::note_answered(const RequestId& request, int error) {
-  answered.emplace(request, Answered{sim.now(), error});
+  if (!answered.emplace(request, Answered{sim.now(), error}).second) return;
+  // It may have been on its way when the power went.
+  for (const auto& [pair, when] : power_lost_at_)
+    if (sim.now() - when < kOnItsWayMax && no_log_holds(request, pair)) note_lost({request});
 }
 
 void ClusterWorld::note_executor(VolumeId volume, Epoch epoch, const NodeLife& life) {
@@ -230,28 +234,36 @@ void ClusterWorld::note_executor(VolumeId volume, Epoch epoch, const NodeLife& l
              found->second.name, life.name);
 }
 
+// A volume of the pair executed it, and no log of the pair has it any more.
+bool ClusterWorld::no_log_holds(const RequestId& request, size_t pair) {
+  bool here = false, held = false;
+  // The volume that answered may have got the answer with a slice.
+  for (const VolumeInfo& info : cluster.pairs[pair].volumes)
+    for (const auto& [sequence, chain] : archives[info.id].find(request)) {
+      here = true;
+      for (auto& node : nodes)
+        held |= node->pair() == pair && node->log_disk(info.id).holds(sequence, chain);
+    }
+  return here && !held;
+}
+
 // What no log of the pair holds any more is gone; only what was not synced at both nodes can be.
 void ClusterWorld::note_power_loss(NodeHost& node) {
-  NodeHost& partner = partner_of(node);
-  bool any = false;
-  for (const auto& [request, what] : answered) {
-    if (sim.now() - what.at > 10s || lost.contains(request)) continue;
-    bool here = false, held = false;
-    // The volume that answered may have got the answer with a slice.
-    for (const VolumeInfo& info : cluster.pairs[node.pair()].volumes)
-      for (const auto& [sequence, chain] : archives[info.id].find(request)) {
-        here = true;
-        held |= node.log_disk(info.id).holds(sequence, chain) ||
-                partner.log_disk(info.id).holds(sequence, chain);
-      }
-    if (!here || held) continue;
+  power_lost_at_[node.pair()] = sim.now();
+  std::vector<RequestId> gone;
+  for (const auto& [request, what] : answered)
+    if (sim.now() - what.at <= 10s && !lost.contains(request) && no_log_holds(request, node.pair()))
+      gone.push_back(request);
+  if (!gone.empty()) note_lost(gone);
+}
+
+void ClusterWorld::note_lost(const std::vector<RequestId>& requests) {
+  for (const RequestId& request : requests) {
     lost.insert(request);
-    any = true;
     sim.count("lost.unsynced");
     sim.note("lost for good: session {:x} slot {} sequence {}", request.session, request.slot,
              request.sequence);
   }
-  if (!any) return;
   for (auto& client : clients)
     for (auto& lane : client->lanes()) lane->lost_something();
 }

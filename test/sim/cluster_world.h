@@ -120,6 +120,8 @@ class ClusterWorld {
  private:
   friend class Faults;
   void make_cluster();
+  bool no_log_holds(const RequestId& request, size_t pair);
+  void note_lost(const std::vector<RequestId>& requests);
   void run_until(Instant end);
   void heal();
 
@@ -129,6 +131,7 @@ class ClusterWorld {
   std::map<std::pair<const Process*, const Process*>, Instant> last_delivery_;
   std::set<const Process*> map_on_its_way_;
   std::map<std::pair<VolumeId, Epoch>, NodeLife> executor_of_epoch_;
+  std::map<size_t, Instant> power_lost_at_;  // of a node of that pair, last
   std::unique_ptr<class Faults> fault_source_;
 };
 

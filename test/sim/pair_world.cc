@@ -11,6 +11,7 @@ using namespace std::chrono_literals;
 namespace {
 constexpr Duration kFaultPhase = 30s;
 constexpr Duration kHealPhase = 30s;
+constexpr Duration kOperatorLooks = 15s;  // after the faults, at what did not heal by itself
 }  // namespace
 
 LogSummary PairWorld::Log::log_summary() const {
@@ -146,7 +147,7 @@ void PairWorld::crash(int n, bool power) {
     const Sequence from = std::max(log.synced_through, log.base);
     const Sequence kept = random_.between(from, std::max<Sequence>(from, log.entries.size()));
     for (size_t i = kept; i < log.entries.size(); ++i)
-      if (log.entries[i].command != 0) power_lost_copies_[log.entries[i].command] |= 1 << n;
+      if (log.entries[i].command != 0) lost_copies_[log.entries[i].command] |= 1 << n;
     log.entries.resize(kept);
     log.power_kept = false;
   }
@@ -184,9 +185,8 @@ bool PairWorld::holds_all_answered(const Node& node) const {
   for (const Entry& e : node.log.entries) held.insert(e.command);
   return !node.log.damaged &&
          std::all_of(answered_.begin(), answered_.end(), [&](uint64_t command) {
-           const auto copies = power_lost_copies_.find(command);
-           return held.contains(command) ||
-                  (copies != power_lost_copies_.end() && copies->second == 3);
+           const auto copies = lost_copies_.find(command);
+           return held.contains(command) || (copies != lost_copies_.end() && copies->second == 3);
          });
 }
 
@@ -228,7 +228,7 @@ void PairWorld::perform(int n, PairEffects effects) {
               opened.log.damaged = faults_on_ && random_.one_in(faults_.rot_one_in) &&
                                    was_paired_ &&
                                    holds_all_answered(nodes_[static_cast<size_t>(1 - n)]);
-              if (opened.log.damaged) ++stats_.counts["fault.rot"];
+              if (opened.log.damaged) note_damage(n);
               feed(n, pair_event::Opened{!opened.log.damaged, opened.log.damaged});
             });
           } else if constexpr (std::is_same_v<E, pair_effect::Close>) {
@@ -431,7 +431,7 @@ void PairWorld::release(int n) {
     std::set<uint64_t> seen;
     for (Sequence s = 1; s <= p.gate; ++s) seen.insert(node.log.entries[s - 1].command);
     for (size_t i = p.answered_before > 50 ? p.answered_before - 50 : 0; i < p.answered_before; ++i)
-      if (!seen.contains(answered_[i]) && power_lost_copies_[answered_[i]] != 3)
+      if (!seen.contains(answered_[i]) && lost_copies_[answered_[i]] != 3)
         return fail(fmt::format("{} answered a read at {} of {} without command {}", node.name,
                                 p.gate, node.log.entries.size(), answered_[i]));
   }
@@ -456,7 +456,7 @@ void PairWorld::check_converged() {
   for (const Entry& e : executor->log.entries) ++times[e.command];
   for (const uint64_t command : answered_) {
     if (times[command] == 1) continue;
-    if (times[command] == 0 && power_lost_copies_[command] == 3) continue;
+    if (times[command] == 0 && lost_copies_[command] == 3) continue;
     fail(
         fmt::format("command {} was answered and is in the log {} times", command, times[command]));
   }
@@ -481,6 +481,7 @@ std::string PairWorld::run() {
       note("faults end");
       publish_record();
       connect();
+      at(now_ + kOperatorLooks, [this] { operator_looks(); });
     }
     (*event.what)();
   }

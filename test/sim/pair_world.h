@@ -1,7 +1,8 @@
 // A world of one pair: two real PairCores, their logs, the map's record and a client, with a
 // simulated network, disks, clocks and crashes, all from one seed. Checks as it runs:
 //   - a volume has one executor per epoch;
-//   - an answered mutation is never lost, except when both nodes lost power before it was synced;
+//   - an answered mutation is never lost, except when both copies were: by a power loss before it
+//     was synced there, or with a log that was damaged while the other copy was not synced;
 //   - an answered read has seen every mutation that was answered before it was asked;
 //   - when the faults end, the pair is whole again and serves.
 #pragma once
@@ -108,7 +109,9 @@ class PairWorld {
   void schedule_faults();
   void schedule_fault(Duration mean, std::function<void()> strike);
   void start_alone(int node);
+  void operator_looks();
   void note_started_alone(int node);
+  void note_damage(int node);
   void drop_history(int node);
   void client_loop();
   void check_converged();
@@ -141,8 +144,8 @@ class PairWorld {
   Instant map_down_until_{};
   std::map<Epoch, std::pair<std::string, Incarnation>> executor_of_epoch_;
   uint64_t next_command_ = 1;
-  std::vector<uint64_t> answered_;             // mutations, in the order of their answers
-  std::map<uint64_t, int> power_lost_copies_;  // bit per node
+  std::vector<uint64_t> answered_;       // mutations, in the order of their answers
+  std::map<uint64_t, int> lost_copies_;  // of commands: bit per node
   Instant last_healthy_{};
   std::string failure_;
   uint64_t fingerprint_ = 0xcbf29ce484222325ULL;

@@ -6,17 +6,24 @@
 namespace pairfs::sim {
 using namespace std::chrono_literals;
 
-// A node that served alone is gone, and an operator does not wait for it (P9).
+// A node that has the volume alone is gone, or died with a log that is known to be bad, and an
+// operator does not wait for it (P9).
 void PairWorld::start_alone(int n) {
   Node& node = nodes_[static_cast<size_t>(n)];
   Node& other = nodes_[static_cast<size_t>(1 - n)];
-  if (!node.alive || now_ < node.frozen_until || other.alive) return;
+  if (!node.alive || now_ < node.frozen_until) return;
+  if (other.alive && !other.log.damaged) return;
   if (!record_.solo || record_.executor.name != other.name || node.log.damaged) return;
   if (node.core->record().epoch != record_.epoch) return;
   if (!node.core->start_alone_obstacle(false, now_).empty()) return;
   note("an operator starts " + node.name + " alone");
   ++stats_.counts["fault.operators_word"];
   feed(n, pair_event::StartAlone{});
+}
+
+void PairWorld::operator_looks() {
+  for (int n = 0; n < 2; ++n) start_alone(n);
+  at(now_ + 1s, [this] { operator_looks(); });
 }
 
 // The map has taken his word: what only the other node has is lost, unless he decides otherwise.
@@ -26,10 +33,19 @@ void PairWorld::note_started_alone(int n) {
   std::set<uint64_t> held;
   for (const Entry& e : node.log.entries) held.insert(e.command);
   for (const uint64_t command : answered_)
-    if (!held.contains(command)) power_lost_copies_[command] = 3;
+    if (!held.contains(command)) lost_copies_[command] = 3;
   other.history_stays =
       !other.log.entries.empty() && other.log.entries.back().epoch >= record_.epoch;
   node.history_stays = false;
+}
+
+// What the other node has not synced yet has no copy now that a power loss there would leave.
+void PairWorld::note_damage(int n) {
+  ++stats_.counts["fault.rot"];
+  const Log& log = nodes_[static_cast<size_t>(n)].log;
+  for (Sequence s = nodes_[static_cast<size_t>(1 - n)].log.synced_through; s < log.entries.size();
+       ++s)
+    if (log.entries[s].command != 0) lost_copies_[log.entries[s].command] |= 1 << n;
 }
 
 // And, later, gives up what only this node has (P10).
