@@ -33,7 +33,10 @@ Bytes random_identity() {
   return id;
 }
 
-Context::Context() : scope_(next_scope()), zeromq_(make_zeromq_context()) {}
+Context::Context(ResolveHost resolve)
+    : scope_(next_scope()),
+      names_(std::make_shared<NameLookup>(std::move(resolve))),
+      zeromq_(make_zeromq_context()) {}
 
 Socket::Socket(std::unique_ptr<SocketImpl> impl) : impl_(std::move(impl)) {}
 Socket::Socket(Socket&& other) noexcept = default;

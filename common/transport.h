@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/name_lookup.h"
 #include "common/types.h"
 
 namespace pairfs {
@@ -24,15 +25,17 @@ struct Message {
   SharedBytes bulk;
 };
 
-// The sockets of one Context reach each other by inproc:// names.
+// The sockets of one Context reach each other by inproc:// names, and share what looks up hosts.
 class Context {
  public:
-  Context();
+  explicit Context(ResolveHost resolve = resolve_by_system);
   uint64_t scope() const { return scope_; }
   const std::shared_ptr<void>& zeromq() const { return zeromq_; }
+  const std::shared_ptr<NameLookup>& names() const { return names_; }
 
  private:
   const uint64_t scope_;
+  const std::shared_ptr<NameLookup> names_;
   const std::shared_ptr<void> zeromq_;
 };
 
@@ -47,7 +50,8 @@ class Socket {
   // `endpoint` may end in ":*" for any free port. Throws std::runtime_error with a sentence, also
   // when another process listens there.
   static Socket server(Context& context, const std::string& endpoint);
-  // Connects to one peer, now and whenever it comes back. Nothing queues for a peer that is not
+  // Connects to one peer, now and whenever it comes back, also at another address of its name.
+  // Nothing queues for a peer that is not
   // there: send() is false then. Throws std::runtime_error: not an endpoint.
   static Socket client(Context& context, const std::string& endpoint);
 

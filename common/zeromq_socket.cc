@@ -1,7 +1,9 @@
 // A socket of libzmq, for tcp. The one file of the product that includes zmq.
+#include <arpa/inet.h>
 #include <fmt/core.h>
 #include <zmq.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <random>
@@ -9,6 +11,7 @@
 #include <unordered_map>
 
 #include "common/ensure.h"
+#include "common/map_store.h"
 #include "common/socket_impl.h"
 
 namespace pairfs {
@@ -30,6 +33,8 @@ constexpr int kConnectTimeoutMs = 2000;
 constexpr int kHandshakeTimeoutMs = 5000;
 constexpr int kReconnectMs = 20, kReconnectMaxMs = 200;
 constexpr size_t kIdleCountersMax = 1024;
+constexpr Duration kLookAtAnswerMax = std::chrono::milliseconds(16);
+constexpr Duration kAskAgain = std::chrono::milliseconds(250);  // while it is not connected
 
 // Octets handed over for one peer and not yet given to its connection. Large frames only, as the
 // number of messages bounds the small ones.
@@ -116,10 +121,44 @@ struct Source final : Watched {
   bool may_have = true;
 };
 
+// A peer that is known by a host's name. libzmq would look that up in the thread that moves the
+// messages of all sockets; it is told addresses only.
+struct NamedPeer {
+  std::string host, port;
+  std::string endpoint;  // with the address that libzmq was told last
+  std::shared_ptr<const NameLookup::Question> question;
+  Duration patience{};  // until the answer is looked for next
+};
+
+// nullopt: it has an address in it, or is no endpoint, as libzmq will say.
+std::optional<NamedPeer> named_peer(const std::string& endpoint) {
+  constexpr std::string_view kScheme = "tcp://";
+  const size_t colon = endpoint.rfind(':');
+  if (!endpoint.starts_with(kScheme) || colon < kScheme.size()) return std::nullopt;
+  NamedPeer peer;
+  peer.host = endpoint.substr(kScheme.size(), colon - kScheme.size());
+  peer.port = endpoint.substr(colon + 1);
+  const auto of_name = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_';
+  };
+  const bool port_fits = !peer.port.empty() && peer.port.size() <= 5 &&
+                         std::all_of(peer.port.begin(), peer.port.end(), ::isdigit) &&
+                         std::stoi(peer.port) >= 1 && std::stoi(peer.port) <= 65535;
+  in_addr address{};
+  if (!port_fits || peer.host.empty() ||
+      !std::all_of(peer.host.begin(), peer.host.end(), of_name) ||
+      ::inet_pton(AF_INET, peer.host.c_str(), &address) == 1)
+    return std::nullopt;
+  return peer;
+}
+
 class ZeroMqSocket final : public SocketImpl {
  public:
   ZeroMqSocket(Context& context, const std::string& endpoint, bool is_server)
-      : context_(context.zeromq()), is_server_(is_server), events_(std::make_shared<EventSet>()) {
+      : context_(context.zeromq()),
+        names_(context.names()),
+        is_server_(is_server),
+        events_(std::make_shared<EventSet>()) {
     socket_ = zmq_socket(context_.get(), is_server ? ZMQ_ROUTER : ZMQ_DEALER);
     ENSURE(socket_ != nullptr, "zmq_socket: {}", zmq_strerror(zmq_errno()));
     set_options();
@@ -151,7 +190,7 @@ class ZeroMqSocket final : public SocketImpl {
             const SharedBytes& bulk) override;
   std::optional<Message> receive() override;
   std::vector<LinkEvent> take_link_events() override;
-  void work() override {}  // libzmq's own thread goes on
+  void work() override { follow_name(boot_now()); }  // libzmq's own thread does the rest
   uint64_t dropped() const override { return dropped_; }
   const std::string& endpoint() const override { return endpoint_; }
   void move_to(std::shared_ptr<EventSet> events) override {
@@ -161,29 +200,35 @@ class ZeroMqSocket final : public SocketImpl {
   }
 
   // ---- EventSource ----
-  bool before_wait(Instant) override {
+  bool before_wait(Instant now) override {
+    if (peer_ && peer_->question != nullptr && peer_->question->done) follow_name(now);
     const bool message = source_->ask();
     return (monitor_source_ != nullptr && monitor_source_->ask()) || message;
   }
   void after_wait() override {}
-  Instant next_tick() const override { return Instant::max(); }
-  void tick(Instant, bool) override {}
+  Instant next_tick() const override { return follow_at_; }
+  void tick(Instant now, bool) override { follow_name(now); }
 
  private:
   void set_options();
   bool connect(const std::string& endpoint);
+  void follow_name(Instant now);
   void join();
   void leave();
   void close();
   const SendQueue& queue_of(const std::vector<Bytes>& envelope);
 
   const std::shared_ptr<void> context_;
+  const std::shared_ptr<NameLookup> names_;
   const bool is_server_;
   std::shared_ptr<EventSet> events_;
   void* socket_ = nullptr;
   void* monitor_ = nullptr;
   std::unique_ptr<Source> source_, monitor_source_;
   std::string endpoint_;
+  std::optional<NamedPeer> peer_;
+  Instant follow_at_ = Instant::max();
+  bool connected_ = false;  // as the events say that were taken
   uint64_t dropped_ = 0;
   std::unordered_map<Bytes, SendQueue> queues_;  // by peer; of a client socket, one under ""
 };
@@ -219,7 +264,39 @@ bool ZeroMqSocket::connect(const std::string& endpoint) {
   ENSURE(monitor_ != nullptr, "zmq_socket: {}", zmq_strerror(zmq_errno()));
   set_option(monitor_, ZMQ_LINGER, 0);
   zmq_connect(monitor_, address.c_str());
-  return zmq_connect(socket_, endpoint.c_str()) == 0;
+  peer_ = named_peer(endpoint);
+  if (!peer_) return zmq_connect(socket_, endpoint.c_str()) == 0;
+  follow_name(boot_now());
+  return true;
+}
+
+// Asks until it is connected, also later: a machine that comes back may have another address.
+void ZeroMqSocket::follow_name(Instant now) {
+  if (!peer_ || connected_) {
+    follow_at_ = Instant::max();
+    return;
+  }
+  NamedPeer& peer = *peer_;
+  if (peer.question == nullptr) {
+    if (follow_at_ != Instant::max() && now < follow_at_) return;
+    peer.question = names_->ask(peer.host);
+    peer.patience = std::chrono::milliseconds(1);
+  }
+  if (!peer.question->done.load(std::memory_order_acquire)) {
+    follow_at_ = now + peer.patience;
+    peer.patience = std::min(2 * peer.patience, kLookAtAnswerMax);
+    return;
+  }
+  std::vector<std::string> endpoints;
+  for (const std::string& address : peer.question->addresses)
+    endpoints.push_back(fmt::format("tcp://{}:{}", address, peer.port));
+  peer.question.reset();
+  follow_at_ = now + kAskAgain;
+  if (endpoints.empty() ||
+      std::find(endpoints.begin(), endpoints.end(), peer.endpoint) != endpoints.end())
+    return;
+  if (!peer.endpoint.empty()) zmq_disconnect(socket_, peer.endpoint.c_str());
+  peer.endpoint = zmq_connect(socket_, endpoints.front().c_str()) == 0 ? endpoints.front() : "";
 }
 
 void ZeroMqSocket::join() {
@@ -259,6 +336,7 @@ bool ZeroMqSocket::send(const std::vector<Bytes>& envelope, const SharedBytes& h
                         const SharedBytes& bulk) {
   const SendQueue queue = queue_of(envelope);
   if (queue->load() > static_cast<int64_t>(kSendQueueMaxBytes)) return false;
+  if (!events_->driven) follow_name(boot_now());
   source_->may_have = true;  // sending takes in what came, without a further sign of it
   // Layout: [peer][hop]*[empty delimiter][head][bulk?]. A first frame that is refused sends
   // nothing. A later one is refused only when the connection is lost meanwhile: ZeroMQ then waits
@@ -277,6 +355,7 @@ bool ZeroMqSocket::send(const std::vector<Bytes>& envelope, const SharedBytes& h
 }
 
 std::optional<Message> ZeroMqSocket::receive() {
+  if (!events_->driven) follow_name(boot_now());
   if (events_->driven && !source_->may_have) return std::nullopt;
   for (;;) {
     Message message;
@@ -315,6 +394,7 @@ std::optional<Message> ZeroMqSocket::receive() {
 
 std::vector<Socket::LinkEvent> ZeroMqSocket::take_link_events() {
   std::vector<LinkEvent> events;
+  if (!events_->driven) follow_name(boot_now());
   if (monitor_ == nullptr || (events_->driven && !monitor_source_->may_have)) return events;
   for (;;) {
     Frame first;
@@ -328,8 +408,9 @@ std::vector<Socket::LinkEvent> ZeroMqSocket::take_link_events() {
       Frame address;
       if (zmq_msg_recv(address.get(), monitor_, 0) < 0 || !address.more()) break;
     }
-    events.push_back(kind == ZMQ_EVENT_DISCONNECTED ? LinkEvent::kDisconnected
-                                                    : LinkEvent::kConnected);
+    connected_ = kind != ZMQ_EVENT_DISCONNECTED;
+    if (!connected_) follow_at_ = boot_now();
+    events.push_back(connected_ ? LinkEvent::kConnected : LinkEvent::kDisconnected);
   }
 }
 

@@ -24,6 +24,11 @@ fail() {
   printf '\ndemo: FAILED: %s\n' "$*"
   exit 1
 }
+# What docker tells of its work is only of interest when it fails.
+quietly() {
+  local told
+  told=$("$@" 2>&1) || { echo "$told"; return 1; }
+}
 container() { "${compose[@]}" ps -q "$1" | head -n 1; }
 in_client() { docker exec "$client" "$@"; }
 
@@ -97,13 +102,14 @@ end_probe() { # what happened
 say "starting two pairs, two routers, three ZooKeeper servers and a client"
 if [ -z "${DEMO_SKIP_BUILD:-}" ]; then
   need_base_image
-  "${compose[@]}" build -q || fail "the images could not be built"
+  tell "building two images; the first time this compiles pairfs, which takes some minutes"
+  quietly "${compose[@]}" build zk1 client || fail "the images could not be built"
 fi
-"${compose[@]}" up -d || fail "the containers could not be started"
+quietly "${compose[@]}" up -d || fail "the containers could not be started"
 client=$(container client)
 wait_for 180 "the client has mounted" in_client mountpoint -q "$mount"
 wait_for 120 "every pair is whole" takeover_possible
-tell "all is up: $(in_client sh -c "df -h $mount | tail -n 1")"
+tell "all is up, with room for $(in_client sh -c "df -h --output=avail $mount | tail -n 1 | tr -d ' '")"
 
 say "storing a real tree"
 in_client sh -c "cp -a /usr/share $mount/tree && cd /usr/share && find . -type f -exec sha256sum {} + > /tmp/sums" ||
@@ -155,8 +161,8 @@ wait_for 120 "everything is whole again" takeover_possible
 
 say "adding a pair"
 start_probe
-"${compose[@]}" run --rm -T grow >/dev/null || fail "the pair could not be registered"
-"${compose[@]}" up -d --no-deps node-3a node-3b >/dev/null 2>&1 || fail "its nodes could not be started"
+quietly "${compose[@]}" run --rm -T grow || fail "the pair could not be registered"
+quietly "${compose[@]}" up -d --no-deps node-3a node-3b || fail "its nodes could not be started"
 wait_for 120 "the new pair is whole" takeover_possible
 pairfs_says rebalance start --wait --timeout 180 >/dev/null || fail "it did not get its share"
 end_probe "pair 3 was added and got its share of the data, while the client went on"
