@@ -17,6 +17,9 @@ constexpr size_t kWaitingMax = 4096;
 // A partner that does not answer for so long counts as gone. Syncs of a busy disk take their time.
 constexpr auto kAnswerMax = std::chrono::seconds(3);
 constexpr auto kOpenMax = std::chrono::milliseconds(700);
+// Who takes over from a partner that has gone silent has clients that wait.
+constexpr auto kSilence = std::chrono::milliseconds(400);
+constexpr auto kOpenOfSilentMax = std::chrono::milliseconds(50);
 constexpr auto kConnectMax = std::chrono::milliseconds(500);
 
 }  // namespace
@@ -255,8 +258,10 @@ ElementAnswer ElementClient::call(VolumeId volume, Epoch epoch, const ElementCal
   waiting_[entry->header.trace_id] = entry;
   to_send_.push_back(entry);
   bell_.ring();
-  const Duration limit =
-      call.kind == ElementCallKind::kOpen ? Duration(kOpenMax) : Duration(kAnswerMax);
+  const bool silent = boot_now() - heard_at_.load(std::memory_order_relaxed) > kSilence;
+  const Duration limit = call.kind != ElementCallKind::kOpen ? Duration(kAnswerMax)
+                         : silent                            ? Duration(kOpenOfSilentMax)
+                                                             : Duration(kOpenMax);
   if (!answered_.wait_for(lock, limit, [&] { return entry->done; })) {
     waiting_.erase(entry->header.trace_id);
     ElementAnswer late;
@@ -303,6 +308,7 @@ void ElementClient::run() {
       connected_ = event == Socket::LinkEvent::kConnected;
       was_connected_ = true;
       if (!connected_) fail_all(EHOSTUNREACH);
+      if (connected_) note_partner(boot_now());
       news = true;
     }
     for (const auto& entry : to_send_) {
@@ -318,6 +324,7 @@ void ElementClient::run() {
       const auto head = parse_head(message->head.view(), nullptr);
       if (!head || head->header.op != kElementOp || head->header.cluster_id != cluster_id_)
         continue;
+      note_partner(boot_now());
       const auto found = waiting_.find(head->header.trace_id);
       if (found == waiting_.end()) continue;
       auto answer = decode_answer(head->body);

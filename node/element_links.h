@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "common/header.h"
+#include "common/map_store.h"
 #include "common/transport.h"
 #include "node/store/element_call.h"
 
@@ -90,6 +91,8 @@ class ElementClient {
   // The partner serves its elements there from now on; calls under way end with EHOSTUNREACH. Any
   // thread. Throws as the constructor does.
   void move_to(Context& context, const std::string& endpoint);
+  // The partner is alive, as something that it sent elsewhere shows. Any thread.
+  void note_partner(Instant now) { heard_at_.store(now, std::memory_order_relaxed); }
   // Calls in the name of that epoch of the volume. The client must outlive the channel's calls.
   static std::shared_ptr<ElementChannel> channel(std::shared_ptr<ElementClient> client,
                                                  VolumeId volume, Epoch epoch);
@@ -114,7 +117,8 @@ class ElementClient {
   Socket socket_;
   Bell bell_;
   std::mutex mutex_;
-  std::optional<Socket> next_socket_;  // takes the place of socket_, which is the thread's
+  std::atomic<Instant> heard_at_{boot_now()};  // the partner, here or elsewhere
+  std::optional<Socket> next_socket_;          // takes the place of socket_, which is the thread's
   std::condition_variable answered_;
   std::deque<std::shared_ptr<Call>> to_send_;
   std::map<uint64_t, std::shared_ptr<Call>> waiting_;  // by trace id

@@ -371,6 +371,7 @@ void NodeLoop::drain_link() {
       ++refused_messages_;
       continue;
     }
+    if (element_client_ != nullptr) element_client_->note_partner(now());
     volume->on_link_message(*link, message->bulk);
   }
   while (link_out_->receive()) ++refused_messages_;  // nobody answers there
