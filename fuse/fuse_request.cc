@@ -5,8 +5,13 @@
 
 namespace pairfs {
 
-FuseRequest::FuseRequest(fuse_req_t req, CommandCaller& caller, Interrupts& interrupts)
-    : req_(req), context_(*fuse_req_ctx(req)), caller_(caller), interrupts_(interrupts) {}
+FuseRequest::FuseRequest(fuse_req_t req, CommandCaller& caller, Interrupts& interrupts,
+                         LookupHolds& holds)
+    : req_(req),
+      context_(*fuse_req_ctx(req)),
+      caller_(caller),
+      interrupts_(interrupts),
+      holds_(holds) {}
 
 FuseRequest::~FuseRequest() {
   if (!answered()) error(EIO);
@@ -61,7 +66,9 @@ void FuseRequest::abandon() {
 fuse_req_t FuseRequest::take() { return std::exchange(req_, nullptr); }
 
 bool FuseRequest::error(int errno_value) {
-  return !answered() && fuse_reply_err(take(), errno_value) == 0;
+  if (answered()) return false;
+  if (errno_value == ESTALE) holds_.told_stale(thread(), caller_.now());
+  return fuse_reply_err(take(), errno_value) == 0;
 }
 bool FuseRequest::entry(const fuse_entry_param& entry) {
   return !answered() && fuse_reply_entry(take(), &entry) == 0;

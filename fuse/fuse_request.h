@@ -15,12 +15,13 @@
 #include "fuse/command_caller.h"
 #include "fuse/fuse_headers.h"
 #include "fuse/interrupts.h"
+#include "fuse/lookup_holds.h"
 
 namespace pairfs {
 
 class FuseRequest : public std::enable_shared_from_this<FuseRequest> {
  public:
-  FuseRequest(fuse_req_t req, CommandCaller& caller, Interrupts& interrupts);
+  FuseRequest(fuse_req_t req, CommandCaller& caller, Interrupts& interrupts, LookupHolds& holds);
   ~FuseRequest();
   FuseRequest(const FuseRequest&) = delete;
   FuseRequest& operator=(const FuseRequest&) = delete;
@@ -78,6 +79,7 @@ class FuseRequest : public std::enable_shared_from_this<FuseRequest> {
   fuse_ctx context_;
   CommandCaller& caller_;
   Interrupts& interrupts_;
+  LookupHolds& holds_;
   Ticket ticket_ = 0;
   bool blocking_lock_ = false;
   bool must_finish_ = false;

@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include "common/access_check.h"
+
 namespace pairfs {
 namespace {
 
@@ -40,6 +42,13 @@ fuse_entry_param to_entry(const Attributes& attributes) {
   return entry;
 }
 
+Status check_access_left_behind(const Attributes& kept, const Credentials& credentials,
+                                uint32_t mask) {
+  return check_subject_access(access_subject(kept), credentials, mask, [] {
+    return Result<std::optional<Acl>>(std::optional<Acl>(std::nullopt));
+  });
+}
+
 std::optional<InodeRef> Mount::inode_of(const RequestPtr& request, fuse_ino_t node) {
   const auto inode = nodes.find(node);
   if (!inode) request->error(ESTALE);
@@ -57,23 +66,54 @@ FileHandle* Mount::handle_of(const RequestPtr& request, const fuse_file_info* fi
 }
 
 void Mount::answer_entry(const RequestPtr& request, const EntryReply& reply) {
-  const auto answer = [this](const RequestPtr& to, const Attributes& attributes) {
-    if (to->entry(to_entry(attributes))) nodes.looked_up(attributes);
+  // Removed between the two questions: as if the name had been asked for after that.
+  answer_lookup(request, reply, false, [request] { request->error(ENOENT); });
+}
+
+void Mount::answer_lookup(const RequestPtr& request, const EntryReply& reply, bool hold,
+                          std::function<void()> gone) {
+  const auto answer = [this, request](const Attributes& attributes) {
+    const bool taken = request->entry(to_entry(attributes));
+    if (taken) nodes.looked_up(attributes);
+    return taken;
   };
-  if (!reply.remote) {
-    answer(request, reply.attributes);
+  if (!hold && !reply.remote) {
+    answer(reply.attributes);
     return;
   }
   if (request->answered()) return;
-  GetAttributes command;
+  if (!hold) {
+    GetAttributes command;
+    command.inode = reply.attributes.inode;
+    request->call<GetAttributes>(command, [=](Outcome<GetAttributes> outcome) {
+      if (outcome.ok())
+        answer(outcome.reply.attributes);
+      else if (outcome.error == ESTALE)
+        gone();
+      else
+        request->error(outcome.error);
+    });
+    return;
+  }
+  Open command;  // as root, whom nothing is refused
   command.inode = reply.attributes.inode;
-  request->call<GetAttributes>(command, [=](Outcome<GetAttributes> outcome) {
-    // Removed between the two questions: as if the name had been asked for after that.
-    if (!outcome.ok())
-      request->error(outcome.error == ESTALE ? ENOENT : outcome.error);
-    else
-      answer(request, outcome.reply.attributes);
+  request->call<Open>(command, [this, request, reply, answer, gone](Outcome<Open> outcome) {
+    if (outcome.ok()) {
+      const InodeRef inode = outcome.reply.attributes.inode;
+      if (answer(outcome.reply.attributes))
+        holds.held(inode, caller.now());
+      else
+        core.release(inode, caller.now());
+    } else if (outcome.error == ESTALE) {
+      gone();
+    } else {
+      answer_lookup(request, reply, false, gone);  // a symbolic link cannot be held
+    }
   });
+}
+
+void Mount::end_holds() {
+  for (const InodeRef inode : holds.expired(caller.now())) core.release(inode, caller.now());
 }
 
 void Mount::answer_open(const RequestPtr& request, InodeRef inode, uint64_t open_serial,
@@ -91,6 +131,17 @@ void Mount::answer_open(const RequestPtr& request, InodeRef inode, uint64_t open
   }
   handles.remove(file.fh);
   core.release(inode, caller.now());
+}
+
+void Mount::answer_inode_error(const RequestPtr& request, InodeRef inode, int error) {
+  request->error(left_behind(inode, error) ? ENOENT : error);
+}
+
+std::optional<Attributes> Mount::left_behind(InodeRef inode, int error) {
+  if (error != ESTALE) return std::nullopt;
+  auto kept = nodes.after_removal(inode);
+  if (!kept || !nodes.was_found_removed(inode)) return std::nullopt;
+  return kept;
 }
 
 void Mount::answer_name_error(const RequestPtr& request, InodeRef directory, int error) {

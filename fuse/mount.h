@@ -22,7 +22,7 @@ class Mount {
 
   static Mount& of(fuse_req_t req) { return *static_cast<Mount*>(fuse_req_userdata(req)); }
   RequestPtr begin(fuse_req_t req) {
-    return std::make_shared<FuseRequest>(req, caller, interrupts);
+    return std::make_shared<FuseRequest>(req, caller, interrupts, holds);
   }
   // The inode behind a node id. A node that the kernel should not know any more is answered ESTALE.
   std::optional<InodeRef> inode_of(const RequestPtr& request, fuse_ino_t node);
@@ -31,11 +31,23 @@ class Mount {
 
   // Answers with the entry, whose attributes are fetched from the inode's own volume when remote.
   void answer_entry(const RequestPtr& request, const EntryReply& reply);
+  // Answers a lookup with what it found; `gone` runs instead when that is removed by now. With
+  // `hold` it is opened, so that it cannot be removed before the kernel uses it.
+  void answer_lookup(const RequestPtr& request, const EntryReply& reply, bool hold,
+                     std::function<void()> gone);
   // The inode is open at the executor: makes a handle and answers with it, and with the entry when
   // there is one (create). Closes it again when the kernel does not take it.
   void answer_open(const RequestPtr& request, InodeRef inode, uint64_t open_serial,
                    fuse_file_info file, const Attributes* created);
 
+  // Closes what lookups have held for long enough.
+  void end_holds();
+
+  // What is left of an inode, when this error says that it is gone and the caller stands in it: a
+  // removed directory. nullopt also the first time (NodeTable::was_found_removed).
+  std::optional<Attributes> left_behind(InodeRef inode, int error);
+  // Answers that an operation on an inode failed: ENOENT for what is left_behind().
+  void answer_inode_error(const RequestPtr& request, InodeRef inode, int error);
   // Answers that an operation on a name in `directory` failed. ESTALE becomes ENOENT when that is
   // because the directory is removed and the caller stands in it.
   void answer_name_error(const RequestPtr& request, InodeRef directory, int error);
@@ -53,11 +65,16 @@ class Mount {
   NodeTable nodes;
   FileHandles handles;
   Interrupts interrupts;
+  LookupHolds holds;
   std::optional<Attributes> root_attributes;  // as last seen
 };
 
 struct stat to_stat(const Attributes& attributes);
 fuse_entry_param to_entry(const Attributes& attributes);
+// EACCES unless `mask` is granted on what was left_behind(). Its ACL went with it, so the mode
+// alone decides.
+Status check_access_left_behind(const Attributes& kept, const Credentials& credentials,
+                                uint32_t mask);
 // ENAMETOOLONG is ours to say: the kernel lets names of up to 1024 bytes through.
 inline bool is_name_too_long(const char* name) { return BytesView(name).size() > kNameMaxBytes; }
 

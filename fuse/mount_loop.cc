@@ -209,7 +209,8 @@ bool MountLoop::mount(std::string* why) {
 }
 
 void MountLoop::step(Duration limit) {
-  Instant at = std::min(core_.next_wake(), mount_.interrupts.next_wake());
+  Instant at =
+      std::min({core_.next_wake(), mount_.interrupts.next_wake(), mount_.holds.next_wake()});
   if (phase_ == Phase::kUnmounting) at = std::min(at, unmount_until_);
   if (embedded_) at = std::min(at, embedded_->next_wake());
   Instant now = boot_now();
@@ -227,6 +228,7 @@ void MountLoop::step(Duration limit) {
   learn_routers();
   core_.wake(now);
   mount_.interrupts.wake(now);
+  mount_.end_holds();
   perform();
 }
 

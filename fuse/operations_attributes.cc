@@ -79,11 +79,11 @@ void set_attributes(fuse_req_t req, fuse_ino_t node, struct stat* wanted, int to
   command.atime = {wanted->st_atim.tv_sec, static_cast<uint32_t>(wanted->st_atim.tv_nsec)};
   command.mtime = {wanted->st_mtim.tv_sec, static_cast<uint32_t>(wanted->st_mtim.tv_nsec)};
   command.credentials = request->credentials();
-  request->call<SetAttributes>(command, [request](Outcome<SetAttributes> outcome) {
+  request->call<SetAttributes>(command, [&mount, request, inode](Outcome<SetAttributes> outcome) {
     if (outcome.ok())
       request->attributes(to_stat(outcome.reply.attributes));
     else
-      request->error(outcome.error);
+      mount.answer_inode_error(request, *inode, outcome.error);
   });
 }
 
@@ -111,8 +111,15 @@ void check_access(fuse_req_t req, fuse_ino_t node, int mask) {
   command.inode = *inode;
   command.mask = static_cast<uint32_t>(mask);
   command.credentials = request->credentials();
-  request->call<Access>(command,
-                        [request](Outcome<Access> outcome) { request->error(outcome.error); });
+  request->call<Access>(
+      command, [&mount, request, inode, mask = command.mask](Outcome<Access> outcome) {
+        int error = outcome.error;
+        if (const auto kept = mount.left_behind(*inode, error)) {
+          const Status access = check_access_left_behind(*kept, request->credentials(), mask);
+          error = access ? 0 : access.error();
+        }
+        request->error(error);
+      });
 }
 
 // The answers of all volumes, which come in any order.

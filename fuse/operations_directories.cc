@@ -2,19 +2,16 @@
 #include <fcntl.h>
 #include <cerrno>
 
-#include "common/access_check.h"
 #include "fuse/mount.h"
 
 namespace pairfs {
 namespace {
 
 // A directory that is removed, yet somebody's working directory: it opens as on other filesystems,
-// and lists nothing. Its ACL went with it, so the mode alone decides.
+// and lists nothing.
 void open_removed(Mount& mount, const RequestPtr& request, const Attributes& kept,
                   fuse_file_info file) {
-  const Status access = check_subject_access(
-      access_subject(kept), request->credentials(), R_OK,
-      [] { return Result<std::optional<Acl>>(std::optional<Acl>(std::nullopt)); });
+  const Status access = check_access_left_behind(kept, request->credentials(), R_OK);
   if (!access) {
     request->error(access.error());
     return;

@@ -7,6 +7,27 @@
 namespace pairfs {
 namespace {
 
+// A name that leads to something else each time it is looked at is looked up so often in one
+// request.
+constexpr unsigned kLookupsMax = 100;
+
+void find_name(Mount& mount, const RequestPtr& request, const Lookup& command, unsigned attempt) {
+  if (request->answered()) return;
+  request->call<Lookup>(command, [&mount, request, command, attempt](Outcome<Lookup> outcome) {
+    if (!outcome.ok()) {
+      mount.answer_name_error(request, command.parent, outcome.error);
+      return;
+    }
+    const bool hold = mount.holds.wanted(request->thread(), mount.caller.now());
+    mount.answer_lookup(request, outcome.reply, hold, [&mount, request, command, attempt] {
+      if (attempt < kLookupsMax)
+        find_name(mount, request, command, attempt + 1);
+      else
+        request->error(ENOENT);
+    });
+  });
+}
+
 void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
@@ -20,12 +41,7 @@ void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   command.parent = *directory;
   command.name = BytesView(name);
   command.credentials = request->credentials();
-  request->call<Lookup>(command, [&mount, request, directory](Outcome<Lookup> outcome) {
-    if (outcome.ok())
-      mount.answer_entry(request, outcome.reply);
-    else
-      mount.answer_name_error(request, *directory, outcome.error);
-  });
+  find_name(mount, request, command, 1);
 }
 
 void forget(fuse_req_t req, fuse_ino_t node, uint64_t lookups) {
@@ -144,7 +160,75 @@ void rename_name(fuse_req_t req, fuse_ino_t parent, const char* name, fuse_ino_t
   });
 }
 
-void open_remote(Mount& mount, const RequestPtr& request, InodeRef inode, fuse_file_info file);
+// create(2) of a name, the so-manieth time.
+struct Creation {
+  CreateFile command;
+  fuse_file_info file;
+  unsigned attempt = 1;
+};
+
+void create_file(Mount& mount, const RequestPtr& request, const Creation& creation);
+
+void truncate_opened(Mount& mount, const RequestPtr& request, InodeRef inode, uint64_t serial,
+                     const fuse_file_info& file) {
+  SetAttributes truncate;
+  truncate.inode = inode;
+  truncate.valid = SetAttributes::kSize;
+  truncate.credentials = request->credentials();
+  request->call<SetAttributes>(
+      truncate, [&mount, request, inode, file, serial](Outcome<SetAttributes> truncated) {
+        if (!truncated.ok()) {
+          mount.core.release(inode, mount.caller.now());
+          request->error(truncated.error);
+          return;
+        }
+        const Attributes now_empty = truncated.reply.attributes;
+        mount.answer_open(request, inode, serial, file, &now_empty);
+      });
+}
+
+// The name appeared meanwhile, and its file lives on another volume than the directory. When that
+// is removed by now the name is free, or leads elsewhere.
+void open_remote(Mount& mount, const RequestPtr& request, InodeRef inode,
+                 const Creation& creation) {
+  if (request->answered()) return;
+  Open command;
+  command.inode = inode;
+  command.flags =
+      static_cast<uint32_t>(creation.file.flags) & ~static_cast<uint32_t>(O_CREAT | O_EXCL);
+  command.credentials = creation.command.credentials;
+  request->call<Open>(command, [&mount, request, inode, creation](Outcome<Open> outcome) {
+    if (outcome.error == ESTALE && creation.attempt < kLookupsMax) {
+      create_file(mount, request, {creation.command, creation.file, creation.attempt + 1});
+      return;
+    }
+    if (!outcome.ok()) {
+      request->error(outcome.error);
+      return;
+    }
+    const Attributes attributes = outcome.reply.attributes;
+    if ((creation.file.flags & O_TRUNC) == 0 || request->answered())
+      mount.answer_open(request, inode, outcome.open_serial, creation.file, &attributes);
+    else
+      truncate_opened(mount, request, inode, outcome.open_serial, creation.file);
+  });
+}
+
+void create_file(Mount& mount, const RequestPtr& request, const Creation& creation) {
+  if (request->answered()) return;
+  request->call<CreateFile>(creation.command, [&mount, request,
+                                               creation](Outcome<CreateFile> outcome) {
+    if (!outcome.ok()) {
+      mount.answer_name_error(request, creation.command.parent, outcome.error);
+      return;
+    }
+    const Attributes& attributes = outcome.reply.attributes;
+    if (outcome.reply.remote)
+      open_remote(mount, request, attributes.inode, creation);
+    else
+      mount.answer_open(request, attributes.inode, outcome.open_serial, creation.file, &attributes);
+  });
+}
 
 void create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
             fuse_file_info* info) {
@@ -156,60 +240,14 @@ void create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
     request->error(ENAMETOOLONG);
     return;
   }
-  CreateFile command;
-  command.parent = *directory;
-  command.name = BytesView(name);
-  command.mode = mode;
-  command.umask = request->context().umask;
-  command.flags = static_cast<uint32_t>(info->flags);
-  command.credentials = request->credentials();
-  request->call<CreateFile>(
-      command, [&mount, request, directory, file = *info](Outcome<CreateFile> outcome) {
-        if (!outcome.ok()) {
-          mount.answer_name_error(request, *directory, outcome.error);
-          return;
-        }
-        const Attributes& attributes = outcome.reply.attributes;
-        if (outcome.reply.remote)
-          open_remote(mount, request, attributes.inode, file);
-        else
-          mount.answer_open(request, attributes.inode, outcome.open_serial, file, &attributes);
-      });
-}
-
-// The name appeared meanwhile, and its file lives on another volume than the directory.
-void open_remote(Mount& mount, const RequestPtr& request, InodeRef inode, fuse_file_info file) {
-  if (request->answered()) return;
-  Open command;
-  command.inode = inode;
-  command.flags = static_cast<uint32_t>(file.flags) & ~static_cast<uint32_t>(O_CREAT | O_EXCL);
-  command.credentials = request->credentials();
-  request->call<Open>(command, [&mount, request, inode, file](Outcome<Open> outcome) {
-    if (!outcome.ok()) {
-      request->error(outcome.error);
-      return;
-    }
-    const Attributes attributes = outcome.reply.attributes;
-    if ((file.flags & O_TRUNC) == 0 || request->answered()) {
-      mount.answer_open(request, inode, outcome.open_serial, file, &attributes);
-      return;
-    }
-    SetAttributes truncate;
-    truncate.inode = inode;
-    truncate.valid = SetAttributes::kSize;
-    truncate.credentials = request->credentials();
-    request->call<SetAttributes>(truncate,
-                                 [&mount, request, inode, file,
-                                  serial = outcome.open_serial](Outcome<SetAttributes> truncated) {
-                                   if (!truncated.ok()) {
-                                     mount.core.release(inode, mount.caller.now());
-                                     request->error(truncated.error);
-                                     return;
-                                   }
-                                   const Attributes now_empty = truncated.reply.attributes;
-                                   mount.answer_open(request, inode, serial, file, &now_empty);
-                                 });
-  });
+  Creation creation{{}, *info};
+  creation.command.parent = *directory;
+  creation.command.name = BytesView(name);
+  creation.command.mode = mode;
+  creation.command.umask = request->context().umask;
+  creation.command.flags = static_cast<uint32_t>(info->flags);
+  creation.command.credentials = request->credentials();
+  create_file(mount, request, creation);
 }
 
 }  // namespace

@@ -29,9 +29,11 @@ void get_xattr(fuse_req_t req, fuse_ino_t node, const char* name, size_t size) {
   command.inode = *inode;
   command.name = BytesView(name);
   command.credentials = request->credentials();
-  request->call<GetXattr>(command, [request, size](Outcome<GetXattr> outcome) {
+  request->call<GetXattr>(command, [&mount, request, inode, size](Outcome<GetXattr> outcome) {
     if (outcome.ok())
       answer_value(request, outcome.reply.value, size);
+    else if (mount.left_behind(*inode, outcome.error))
+      request->error(ENODATA);  // its attributes went with it
     else
       request->error(outcome.error);
   });
@@ -45,9 +47,11 @@ void list_xattr(fuse_req_t req, fuse_ino_t node, size_t size) {
   ListXattr command;
   command.inode = *inode;
   command.credentials = request->credentials();
-  request->call<ListXattr>(command, [request, size](Outcome<ListXattr> outcome) {
+  request->call<ListXattr>(command, [&mount, request, inode, size](Outcome<ListXattr> outcome) {
     if (outcome.ok())
       answer_value(request, outcome.reply.value, size);
+    else if (mount.left_behind(*inode, outcome.error))
+      answer_value(request, {}, size);
     else
       request->error(outcome.error);
   });
@@ -69,8 +73,9 @@ void set_xattr(fuse_req_t req, fuse_ino_t node, const char* name, const char* va
   command.value = BytesView(value, size);
   command.flags = static_cast<uint32_t>(flags);
   command.credentials = request->credentials();
-  request->call<SetXattr>(command,
-                          [request](Outcome<SetXattr> outcome) { request->error(outcome.error); });
+  request->call<SetXattr>(command, [&mount, request, inode](Outcome<SetXattr> outcome) {
+    mount.answer_inode_error(request, *inode, outcome.error);
+  });
 }
 
 void remove_xattr(fuse_req_t req, fuse_ino_t node, const char* name) {
@@ -82,8 +87,9 @@ void remove_xattr(fuse_req_t req, fuse_ino_t node, const char* name) {
   command.inode = *inode;
   command.name = BytesView(name);
   command.credentials = request->credentials();
-  request->call<RemoveXattr>(
-      command, [request](Outcome<RemoveXattr> outcome) { request->error(outcome.error); });
+  request->call<RemoveXattr>(command, [&mount, request, inode](Outcome<RemoveXattr> outcome) {
+    mount.answer_inode_error(request, *inode, outcome.error);
+  });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // mkdir(2), rmdir(2) and what a directory's own inode shows.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "test/posix/cases/cases.h"
 
@@ -112,6 +113,21 @@ void add_directory_cases(CaseList& list) {
     OK(::fsync(dir));
     EQUAL(stat_of("..").st_ino, stat_of(t.dir()).st_ino);
   });
+  list.add("a removed working directory has permissions, no attributes, and changes no more",
+           [](Context& t) {
+             OK(::mkdir(t / "d", 0755));
+             OK(::chdir(t / "d"));
+             OK(::rmdir(t / "d"));
+             OK(::access(".", R_OK | W_OK | X_OK));
+             // A local filesystem still changes the inode, which nobody else can see.
+             const auto ends_well = [](long result) { return result == 0 || errno == ENOENT; };
+             CHECK(ends_well(::chmod(".", 0700)));
+             CHECK(ends_well(::chown(".", 1, 1)));
+             CHECK(ends_well(::utimensat(AT_FDCWD, ".", nullptr, 0)));
+             char value[16];
+             FAILS(ENODATA, ::getxattr(".", "user.none", value, sizeof value));
+             EQUAL(OK(::listxattr(".", nullptr, 0)), 0);
+           });
   list.add("the name can be used again after rmdir, for another kind", [](Context& t) {
     for (int i = 0; i < 5; ++i) {
       OK(::mkdir(t / "x", 0755));
