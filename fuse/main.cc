@@ -58,6 +58,8 @@ int main(int argc, char** argv) {
   auto settings = pairfs::read_mount_settings(argc, argv, &exit_code);
   if (!settings) return exit_code;
   if (settings->fake) return 0;
+  // In the background it has a stderr only until it is mounted: that of a person, or of mount(8).
+  if (settings->log.file.empty() && !settings->foreground) settings->log.level = "warn";
   pairfs::StartReport report(!settings->foreground);
   return run(std::move(*settings), report);
 }
