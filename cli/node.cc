@@ -60,6 +60,11 @@ void say_what_to_do(const Wish& wish, const InitPlan& plan, const fs::path& outp
 int move(const Wish& wish) {
   auto reach = find_cluster(wish.cluster);
   if (!reach.ok()) return report(reach.problem());
+  if (reach->local)
+    return report(
+        refused("the cluster in {} is on one machine, which pairfs up runs; nodes of others are"
+                " moved, found by --router",
+                reach->local->directory.string()));
   const Picture picture = gather(*reach, std::chrono::seconds(1));
   if (!picture.map_live) return report(failed("none of the cluster's routers answers"));
   InitRequest request = wish.request;

@@ -116,6 +116,14 @@ with Cluster() as cluster:
     refuses("up", "--dir", var, "--raid", 1, "--elements", 4, saying=["RAID level 5", "--raid 1"])
     refuses("up", "--dir", var, "--transport", "ipc", saying=["uses tcp"])
     refuses("up", "--dir", var, "--mount", top / "second", saying=["is mounted at"])
+    # Nodes that cannot go where they are sent.
+    moved = ["--out", top / "moved"]
+    router = ["--router", cluster.status()[1]["routers"][0]["endpoint"], *moved]
+    refuses("node", "move", "1a", "--host", "h", *moved, "--dir", var, saying=["on one machine"], unchanged=[top / "moved"])
+    refuses("node", "move", "9z", "--host", "h", *router, saying=["no node \"9z\""], unchanged=[top / "moved"])
+    refuses("node", "move", "1a", "--host", "a b", *router, saying=["--host a b"], unchanged=[top / "moved"])
+    refuses("node", "move", "1a", "--host", "h", "--port", 0, *router, saying=["--port"], unchanged=[top / "moved"])
+    refuses("node", "move", "1a", "--host", "h", *router, saying=["1a still answers"], unchanged=[top / "moved"])
     # Another cluster's mount point.
     refuses("up", "--dir", top / "var2", "--mount", mnt, saying=["already a mount point"])
     expect(not (top / "var2").exists(), "and no second cluster is left behind")
