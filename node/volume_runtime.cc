@@ -269,6 +269,7 @@ void VolumeRuntime::do_close() {
   parked_.clear();
   decided_.clear();
   finished_point_ = nullptr;
+  slices_waiting_.clear();
   for (const auto& pending : dropped)
     if (pending->done) pending->done({ReplyStatus::kNotExecutor, 0, {}});
   // A checkpoint that a worker is still writing keeps what it needs; late results are dropped.

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include "common/header.h"
@@ -192,6 +193,8 @@ class VolumeRuntime final : public LogView {
   void begin_serving();
   void run_follow_ups();
   void run_slices();
+  void send_for_slice(const SliceEffects::Send& send);
+  void send_when_durable(const SliceEffects::Send& send);
   void drop_parked();
   void answer_status(const std::vector<Bytes>& envelope, const MessageHeader& request,
                      ReplyStatus status);
@@ -231,6 +234,7 @@ class VolumeRuntime final : public LogView {
   Instant transactions_at_{};  // when to look at open transactions next
   Instant slices_wake_ = Instant::max();
   uint64_t slices_seen_ = 0;            // slices_version() when it was last looked at
+  std::set<uint64_t> slices_waiting_;   // tags of what is sent once the log is durable
   Instant reopen_at_ = Instant::max();  // the volume could not be opened: when to try again
   Duration reopen_after_{};
   std::string open_problem_;

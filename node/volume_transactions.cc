@@ -68,13 +68,10 @@ void VolumeRuntime::run_slices() {
   }
   slices_wake_ = effects.wake_at;
   for (const SliceEffects::Send& send : effects.send) {
-    services_.send_command(config_.pair.volume, send.input,
-                           [this, tag = send.tag, life = life_](const PeerLinks::Answer& answer) {
-                             if (life != life_ || executor_ == nullptr) return;
-                             executor_->slice_answered(tag, answer.status, answer.error,
-                                                       answer.reply, services_.now());
-                             slices_wake_ = services_.now();
-                           });
+    if (send.input.op == TakeSlice::kOp)
+      send_when_durable(send);
+    else
+      send_for_slice(send);
   }
   for (const SliceEffects::Fetch& fetch : effects.fetch) {
     auto result = std::make_shared<std::optional<Result<SharedBytes>>>();
@@ -100,6 +97,27 @@ void VolumeRuntime::drop_parked() {
     at = parked_.erase(at);
     answer_status(parked->envelope, parked->header, ReplyStatus::kNotExecutor);
   }
+}
+
+void VolumeRuntime::send_for_slice(const SliceEffects::Send& send) {
+  services_.send_command(config_.pair.volume, send.input,
+                         [this, tag = send.tag, life = life_](const PeerLinks::Answer& answer) {
+                           if (life != life_ || executor_ == nullptr) return;
+                           executor_->slice_answered(tag, answer.status, answer.error, answer.reply,
+                                                     services_.now());
+                           slices_wake_ = services_.now();
+                         });
+}
+
+// With a slice the target gets answers, of which none may be of what a takeover could still undo
+// here: it would keep the request from ever being executed (P3).
+void VolumeRuntime::send_when_durable(const SliceEffects::Send& send) {
+  if (!slices_waiting_.insert(send.tag).second) return;
+  sync([this, send, life = life_](bool durable) {
+    if (life != life_) return;
+    slices_waiting_.erase(send.tag);
+    if (durable) send_for_slice(send);
+  });
 }
 
 void VolumeRuntime::coordinate(const CoordinatorEvent& event) {
