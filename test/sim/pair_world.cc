@@ -367,6 +367,8 @@ void PairWorld::swap(int n, uint64_t expected_version, const VolumeRecord& recor
       if (record_.solo && record_.epoch > 0 && record.executor.name == name &&
           record_.executor.name != name)
         note_started_alone(n);
+      if (!record.solo)  // what its log had, the other one has
+        for (Node& each : nodes_) each.history_stays = false;
       record_ = record;
       ++record_version_;
       note(fmt::format("map: epoch {} executor {} {}", record.epoch, record.executor.name,
