@@ -48,7 +48,7 @@
   X(p5_stricter_rule) X(p5_logger_takes_over) X(p6_opened) X(p6_tail_replayed)                \
   X(p7_waits_a_lease) X(p7_joins) X(p7_log_reset) X(p7_paired) X(p7_giveback) X(p8_handover)  \
   X(p8_map_away) X(p6_left_to_partner) X(p6_gap_refused) X(p9_operators_word)                 \
-  X(p10_history_kept)                                                                         \
+  X(p10_history_kept) X(p10_pair_unheard_of) X(p7_joins_again)                                \
   X(p9_waits_for_partner) X(p9_starts_alone) X(p9_longest_log_starts) X(p9_solo_restarts)     \
   X(log_tail_cut) X(log_damage_found) X(log_trimmed) X(checkpoint_logged)                     \
   X(checkpoint_confirmed) X(checkpoint_failed) X(session_expired) X(retry_answered_again)     \

@@ -282,6 +282,7 @@ class PairCore {
   bool loss_told_ = false;  // the history has that the executor was lost
   Epoch paired_epoch_ = 0;  // highest that the map called paired
   Epoch alone_epoch_ = 0;   // in which this node served solo, unless it was half of a pair since
+  Incarnation alone_life_ = 0;  // that served then
   bool history_dropped_ = false;
   bool partner_diverged_ = false;  // its log has what ours lacks, and may not be dropped yet
   Instant records_heard_{};        // when the executor last sent kRecords

@@ -155,9 +155,11 @@ void PairCore::confirm_checkpoint(Effects& out) {
 }
 
 void PairCore::on_join(const LinkMessage& m, Instant now, Effects& out) {
-  if (role_ != Role::kExecutor || !serving_ || !record_.solo || swapping_ || m.epoch != epoch_ ||
-      pairing_ == Pairing::kClosing)
+  if (role_ != Role::kExecutor || !serving_ || !record_.solo || swapping_ || m.epoch != epoch_)
     return;
+  // Frozen for a while, a joiner believes itself forgotten; what it has already counts on.
+  const bool again = pairing_ == Pairing::kClosing && m.sender == stream_to_;
+  if (pairing_ == Pairing::kClosing && !again) return;
   const LogSummary mine = log_.log_summary();
   const LogSummary& theirs = m.log;
   // Its log is a part of ours and reaches back to a consistency point: it goes on from its end.
@@ -165,6 +167,7 @@ void PairCore::on_join(const LinkMessage& m, Instant now, Effects& out) {
   const bool continues = !theirs.damaged && chain &&
                          (*chain == theirs.last_chain || PAIRFS_MUTANT(join_any_log)) &&
                          theirs.base <= std::max(confirmed_contains_, mine.base);
+  if (again && !continues) return;
   // P10: what it has beyond ours was answered, or may have been.
   partner_diverged_ = !continues && !m.reset;
   if (partner_diverged_ && !PAIRFS_MUTANT(diverged_dropped)) {
@@ -178,6 +181,11 @@ void PairCore::on_join(const LinkMessage& m, Instant now, Effects& out) {
   accept.log.last_chain = theirs.last_chain;
   accept.log.base_chain = continues ? theirs.last_chain : mine.base_chain;
   out.push_back(pair_effect::Send{accept});
+  if (again) {
+    PAIRFS_REACHED(p7_joins_again);
+    rewind(std::max(theirs.last, partner_held_));
+    return;
+  }
   start_stream(m.sender, accept.log.base, now);
   pairing_ = Pairing::kCatchingUp;
 }

@@ -40,18 +40,26 @@ void PairCore::opening_failed(bool log_bad, Instant now, Effects& out) {
 }
 
 void PairCore::request_own_epoch(Instant now, Effects& out) {
-  const Incarnation partner =
+  Incarnation partner =
       record_.logger.name == config_.partner ? record_.logger.incarnation : partner_incarnation_;
+  // An operator's word against a partner that served alone: this was never its half (note_alone).
+  if (record_.solo && record_.executor.name == config_.partner) partner = 0;
   request_swap({record_.epoch + 1, config_.self, {config_.partner, partner}, true}, now, out);
 }
 
-// Where this node served solo, nobody else may go on without its log.
+// Where this node served solo, nobody else may go on without its log. But a record that names that
+// life as the executor's last partner says that they were a pair after it: that life ended before
+// it heard of its own swap.
 void PairCore::note_alone(const VolumeRecord& record) {
   if (!record.solo) {
     alone_epoch_ = 0;
     history_dropped_ = false;
   } else if (record.executor.name == config_.self.name) {
     alone_epoch_ = record.epoch;
+    alone_life_ = record.executor.incarnation;
+  } else if (alone_life_ != 0 && record.logger == NodeLife{config_.self.name, alone_life_}) {
+    PAIRFS_REACHED(p10_pair_unheard_of);
+    alone_epoch_ = 0;
   }
 }
 

@@ -60,6 +60,7 @@ void Fingerprint::add_core(const PairCore& c, const PairTimings& t) {
   add_incarnation(c.partner_incarnation_);
   add_incarnation(c.stream_to_);
   for (const Epoch epoch : {c.epoch_, c.paired_epoch_, c.alone_epoch_}) add_epoch(epoch);
+  add_incarnation(c.alone_life_);
   add_record(c.record_);
   if (c.swapping_) add_record(*c.swapping_);
   add_summary(c.partner_log_);
