@@ -34,7 +34,7 @@ using CommandList =
              MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink, RemoveDirectory,
              Rename, Write, SetAttributes, SetXattr, RemoveXattr, Allocate, CopyRange, SetLock,
              CancelLock, OpenSession, CloseSession, FreeInode, UpdateAtime, ExpireSession,
-             BeginEpoch, ConsistencyPoint, ElementsChanged, Prepare, Decide, Conclude,
+             BeginEpoch, ConsistencyPoint, ElementsChanged, NoteWriters, Prepare, Decide, Conclude,
              ForgetTransaction, ResolveTransaction, ReceiveSlice, TakeSlice, GiveSlice, OpenSlice,
              ClearSlice>;
 

@@ -13,11 +13,13 @@ inline constexpr uint16_t kProtocolVersion = 1;
 inline constexpr size_t kHeaderBytes = 128;
 
 enum HeaderFlag : uint16_t {
-  kFlagReply = 1,       // an answer; `status` is valid
-  kFlagHasBulkCrc = 2,  // bulk_crc is valid
-  kFlagRetry = 4,       // a request sent again
+  kFlagReply = 1,        // an answer; `status` is valid
+  kFlagHasBulkCrc = 2,   // bulk_crc is valid
+  kFlagRetry = 4,        // a request sent again
+  kFlagWriteBehind = 8,  // of a Write: the session would answer such writes itself (kGrantWriter)
 };
-inline constexpr uint16_t kKnownFlags = kFlagReply | kFlagHasBulkCrc | kFlagRetry;
+inline constexpr uint16_t kKnownFlags =
+    kFlagReply | kFlagHasBulkCrc | kFlagRetry | kFlagWriteBehind;
 
 // Of a reply: what became of the request. kOutcome carries the errno in `error`; the rest are not
 // outcomes: the command was not executed (or its outcome cannot be told yet).
@@ -36,7 +38,14 @@ enum LeaseGrant : uint32_t {
   kGrantFirstAcl = 4,      // the former may have an access ACL
   kGrantEntryAcl = 8,      // one of the latter may
   kLeaseChangesTold = 16,  // of a mutation: `changed` is complete
+  // Of a Write: until the lease goes back or ends, nobody else sees or changes the file, and the
+  // session may answer its writes of it before they are executed. A Write's answer without it ends
+  // that.
+  kGrantWriter = 32,
 };
+
+// Of one session: bytes that it answered and that are not executed.
+inline constexpr uint64_t kWriteBehindBytes = 8 << 20;
 
 struct MessageHeader {
   uint16_t op = 0;

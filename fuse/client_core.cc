@@ -66,8 +66,9 @@ Ticket ClientCore::start(Request request, Instant now, std::optional<Duration> r
   // A slice that no map has can only come from a damaged reply.
   if (closing_ || stored.slice >= kSliceCount)
     user_outcome(stored, EIO, {}, {}, now);
-  else
+  else if (!waits_for_writes(stored))
     dispatch(stored, now);
+  pass_ended_writes(now);
   return ticket;
 }
 
@@ -255,6 +256,7 @@ void ClientCore::transmit(Request& request, Instant now) {
   header.request = request.id;
   header.trace_id = request.ticket;
   if (request.sends > 0) header.flags |= kFlagRetry;
+  if (settings_.write_behind && request.op == Write::kOp) header.flags |= kFlagWriteBehind;
   if (!request.bulk.empty()) {
     header.flags |= kFlagHasBulkCrc;
     header.bulk_length = static_cast<uint32_t>(request.bulk.size());
@@ -339,6 +341,7 @@ void ClientCore::wake(Instant now) {
         channel.next_renew <= now)
       due.push_back(volume);
   for (const VolumeId volume : due) renew(volume, now);
+  pass_ended_writes(now);
 }
 
 // A pause is over, or a reply did not come, or its link broke.
@@ -415,6 +418,12 @@ void ClientCore::end(Request& request, Instant now) {
 void ClientCore::user_outcome(Request& request, int error, SharedBytes body, SharedBytes bulk,
                               Instant now, const MessageHeader* header) {
   if (settings_.cache) note_outcome(request, header, error, body.view());
+  if (request.op == Write::kOp && settings_.write_behind) {
+    if (header == nullptr || (header->lease_grants & kGrantWriter) == 0)
+      cache_.end_writer(request.about[0]);
+    write_ended(request, error, now);
+  }
+  body = without_old_attributes(request, std::move(body));
   std::optional<uint32_t> close;
   const InodeRef inode = request.inode.value_or(InodeRef{});
   if (request.op == Open::kOp) {

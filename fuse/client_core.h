@@ -12,6 +12,7 @@
 // delays nothing that goes to another volume. The messages: docs/protocol.md.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <random>
@@ -44,7 +45,8 @@ class ClientCore {
     // After this time a request ends with EIO; nullopt: retried for ever. A lock may wait longer
     // for its holder, but not for a silent executor.
     std::optional<Duration> retry_limit;
-    bool cache = true;  // answers under leases
+    bool cache = true;          // answers under leases
+    bool write_behind = false;  // asks to be let to answer writes before they are executed
   };
   struct Send {
     size_t router;  // index
@@ -70,12 +72,14 @@ class ClientCore {
   // through take_completions(), never from within this call.
   template <class C>
   Ticket submit(const C& command, Instant now, SharedBytes bulk = {},
-                std::optional<Duration> retry_limit = std::nullopt) {
+                std::optional<Duration> retry_limit = std::nullopt, bool behind = false) {
     Request request;
     request.op = C::kOp;
     request.mutation = C::kKind != Kind::kRead;
     request.slice = slice_of(command);
     request.bulk = std::move(bulk);
+    request.behind = behind;
+    note_about(command, request);
     if (settings_.cache) request.note = cache_.begin(command);
     note_submitted(command, request);
     if (request.body.empty()) request.body = encode(command);
@@ -93,6 +97,22 @@ class ClientCore {
       return std::nullopt;
     }
   }
+  // ---- writes that are answered before they are executed (client_writes.cc) ----
+  // True: write_behind() may be called for it, and the write then be answered with success: at
+  // once, or while is_far_behind(), once that has ended.
+  bool may_write_behind(const Write& command, size_t bytes, Instant now) const;
+  bool is_far_behind() const;
+  // Its completion concerns nobody; a failure comes through take_write_error().
+  Ticket write_behind(const Write& command, Instant now, SharedBytes bulk);
+  // Some are not executed yet.
+  bool has_writes_behind(InodeRef inode) const {
+    const auto found = behind_.find(inode.id);
+    return found != behind_.end() && found->second.answered > 0;
+  }
+  bool has_writes_behind() const { return behind_count_ > 0; }
+  // errno of the first that failed since the last call; 0: none.
+  int take_write_error(InodeRef inode);
+
   // One handle of the inode, which Open or CreateFile gave, is gone; the executor is told when it
   // was the last one.
   void release(InodeRef inode, Instant now);
@@ -165,6 +185,10 @@ class ClientCore {
     SharedBytes bulk;
     uint32_t bulk_crc = 0;
 
+    std::array<uint64_t, 3> about{};          // the inodes that it names; 0: none
+    uint64_t write_begin = 0, write_end = 0;  // of a Write that does not append
+    bool behind = false;                      // of a Write: its caller has been answered
+
     bool assigned = false;  // `id` is valid: the request has been or is being sent
     VolumeId volume;
     RequestId id;
@@ -210,6 +234,7 @@ class ClientCore {
   Request* find(Ticket ticket);
 
   // client_replies.cc
+  void take_message(const SharedBytes& head, const SharedBytes& bulk, Instant now);
   void outcome(Request& request, const MessageHeader& header, SharedBytes body, SharedBytes bulk,
                Instant now);
   void pause(Request& request, Instant now);
@@ -222,6 +247,49 @@ class ClientCore {
   void recalled(const MessageHeader& header, const Recall& recall, Instant now);
   void note_outcome(const Request& request, const MessageHeader* header, int error, BytesView body);
   void fetch_missing(Instant now);
+
+  // client_writes.cc
+  struct Range {
+    Ticket ticket = 0;
+    uint64_t begin = 0, end = 0;  // octets of the file
+  };
+  // Of a file with writes that were answered and are not executed.
+  struct Behind {
+    VolumeId volume;
+    unsigned answered = 0;                            // those writes
+    std::vector<Range> under_way;                     // writes that were sent
+    std::deque<Ticket> waiting;                       // what must not pass them, oldest first
+    std::set<std::pair<Epoch, uint64_t>> give_backs;  // numbers of recalls to be answered then
+  };
+  struct UnknownGiveBack {
+    VolumeId volume;
+    Epoch epoch = 0;
+    uint64_t number = 0;
+  };
+  static constexpr size_t kRecentWritesMax = 4096;
+  template <class C>
+  static void note_about(const C& command, Request& request) {
+    if constexpr (requires { command.inode; }) request.about[0] = command.inode.id;
+    if constexpr (std::is_same_v<C, CopyRange>) request.about[1] = command.source.id;
+    if constexpr (std::is_same_v<C, Write>) {
+      if (command.append) return;
+      request.write_begin = command.offset_bytes;
+      request.write_end = command.offset_bytes + request.bulk.size();
+    }
+  }
+  bool may_pass_writes(const Request& request, const Behind& behind) const;
+  bool waits_for_writes(Request& request);
+  bool waits_for_writes_elsewhere(Request& request, uint64_t but);
+  void note_write_begins(const Request& request);
+  void write_ended(const Request& request, int error, Instant now);
+  void pass_ended_writes(Instant now);
+  bool may_miss_write(const Request& request, uint64_t inode_id) const;
+  bool look_again_after_writes(Request& request, BytesView body, Instant now);
+  SharedBytes without_old_attributes(const Request& request, SharedBytes body) const;
+  bool answers_writes_of(VolumeId volume) const;
+  void give_back(VolumeId volume, Epoch epoch, const std::vector<uint64_t>& numbers, Instant now);
+  void send_waiting_give_backs(Behind& behind, Instant now);
+  bool give_back_later(VolumeId volume, Epoch epoch, uint64_t inode_id, uint64_t number);
 
   // client_sessions.cc
   VolumeChannel& channel_of(const Request& request) { return channels_[request.volume]; }
@@ -258,6 +326,15 @@ class ClientCore {
   OpenTable opens_;
   HeldLocks locks_;
   LeaseCache cache_;
+
+  std::unordered_map<uint64_t, Behind> behind_;
+  uint64_t behind_bytes_ = 0;
+  unsigned behind_count_ = 0;  // of these writes
+  std::unordered_map<uint64_t, int> write_errors_;
+  // When the newest write of a file was executed that had been answered before.
+  std::unordered_map<uint64_t, Instant> recent_writes_;
+  std::vector<uint64_t> ended_writes_;  // files whose queues are to be looked at
+  std::vector<UnknownGiveBack> unknown_give_backs_;
 
   std::vector<bool> connected_;
   size_t current_router_ = 0;

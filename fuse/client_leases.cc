@@ -71,12 +71,14 @@ void ClientCore::pushed(const MessageHeader& header, BytesView body, Instant now
 void ClientCore::recalled(const MessageHeader& header, const Recall& recall, Instant now) {
   if (header.epoch < channels_[header.volume].epoch) return;  // a deposed executor's
   learn_epoch(header.volume, header.epoch, false, now);
-  for (const uint64_t inode_id : recall.inode_ids)
+  std::vector<uint64_t> numbers;
+  for (size_t i = 0; i < recall.numbers.size(); ++i) {
+    const uint64_t inode_id = recall.inode_ids[i];
     if (inode_id != 0) cache_.recall(inode_id);
-  GiveBack back;
-  back.slice = slice_of_volume(header.volume).value_or(0);
-  back.numbers.assign(recall.numbers.begin(), recall.numbers.end());
-  start_internal(Role::kGiveBack, back.slice, GiveBack::kOp, encode(back), now);
+    if (!give_back_later(header.volume, header.epoch, inode_id, recall.numbers[i]))
+      numbers.push_back(recall.numbers[i]);
+  }
+  give_back(header.volume, header.epoch, numbers, now);
 }
 
 // Permission to search a directory needs its attributes, and maybe its ACL: asked for beside the

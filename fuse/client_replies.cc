@@ -11,6 +11,11 @@
 namespace pairfs {
 
 void ClientCore::message_received(const SharedBytes& head, const SharedBytes& bulk, Instant now) {
+  take_message(head, bulk, now);
+  pass_ended_writes(now);
+}
+
+void ClientCore::take_message(const SharedBytes& head, const SharedBytes& bulk, Instant now) {
   HeaderError error{};
   const auto parsed = parse_head(head.view(), &error);
   const auto drop = [&] { ++counters_.dropped_replies; };
@@ -130,6 +135,7 @@ void ClientCore::outcome(Request& request, const MessageHeader& header, SharedBy
         set_timer(request, now + kLockPollPeriod);
         return;
       }
+      if (error == 0 && look_again_after_writes(request, body.view(), now)) return;
       user_outcome(request, error == EAGAIN && request.polling_lock ? EINTR : error,
                    std::move(body), std::move(bulk), now, &header);
       return;

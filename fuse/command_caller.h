@@ -2,8 +2,11 @@
 // what was answered. One thread, the loop's; a callback may call again.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "fuse/client_core.h"
 #include "fuse/mount_statistics.h"
@@ -61,6 +64,21 @@ class CommandCaller {
     };
     return ticket;
   }
+  // Runs it, from deliver() or at once, when all writes of the inode that were answered are
+  // executed; id 0: of all inodes.
+  void when_written(InodeRef inode, std::function<void()> then) {
+    if (written(inode))
+      then();
+    else
+      when_written_.emplace_back(inode, std::move(then));
+  }
+  // Runs it, from deliver() or at once, when the session is not far behind with its writes.
+  void when_not_far_behind(std::function<void()> then) {
+    if (core_.is_far_behind())
+      when_room_.push_back(std::move(then));
+    else
+      then();
+  }
   void forget(Ticket ticket) { callbacks_.erase(ticket); }
 
   // True when any callback ran.
@@ -72,14 +90,34 @@ class CommandCaller {
       any = true;
       node.mapped()(completion);
     }
+    while (!when_room_.empty() && !core_.is_far_behind()) {
+      any = true;
+      const auto then = std::move(when_room_.front());
+      when_room_.pop_front();
+      then();
+    }
+    for (auto& [inode, then] : std::exchange(when_written_, {})) {
+      if (!written(inode)) {
+        when_written_.emplace_back(inode, std::move(then));
+        continue;
+      }
+      any = true;
+      then();
+    }
     return any;
   }
 
  private:
+  bool written(InodeRef inode) const {
+    return inode.id == 0 ? !core_.has_writes_behind() : !core_.has_writes_behind(inode);
+  }
+
   ClientCore& core_;
   MountStatistics* statistics_;
   Instant now_{};
   std::unordered_map<Ticket, std::function<void(ClientCore::Completion&)>> callbacks_;
+  std::vector<std::pair<InodeRef, std::function<void()>>> when_written_;
+  std::deque<std::function<void()>> when_room_;
 };
 
 }  // namespace pairfs

@@ -38,6 +38,9 @@ class FuseRequest : public std::enable_shared_from_this<FuseRequest> {
     ticket_ = caller_.call<C>(command, std::move(done), std::move(bulk), retry_limit);
     watch();
   }
+  // It waits for something else than a command of its own, and is answered when its caller is
+  // killed.
+  void watch();
   // The request waits for a lock: any signal ends it.
   void set_blocking_lock() { blocking_lock_ = true; }
 
@@ -72,7 +75,6 @@ class FuseRequest : public std::enable_shared_from_this<FuseRequest> {
 
  private:
   static void interrupted(fuse_req_t req, void* self);
-  void watch();
   fuse_req_t take();
 
   fuse_req_t req_;

@@ -61,7 +61,7 @@ void LeaseCache::forget_access(Node& node) {
 
 // All that is known; changed_at and changing stay.
 void LeaseCache::clear(Node& node) {
-  node.held = node.asked = false;
+  node.held = node.writer = node.asked = false;
   forget_access(node);
   drop_listing(node);
   if (node.directory != nullptr) items_ -= node.directory->names.size();
@@ -104,6 +104,21 @@ void LeaseCache::renewed(VolumeId volume, Epoch epoch, Instant until, Instant no
   }
   granter.epoch = epoch;
   granter.until = std::max(granter.until, until);
+}
+
+bool LeaseCache::is_writer(const InodeRef& inode, Instant now) const {
+  const auto found = nodes_.find(inode.id);
+  if (found == nodes_.end() || !found->second.writer || found->second.inode != inode) return false;
+  const auto granter = granters_.find(found->second.volume);
+  return granter != granters_.end() && now < granter->second.until;
+}
+
+void LeaseCache::end_writer(uint64_t inode_id) {
+  if (const auto found = nodes_.find(inode_id); found != nodes_.end()) found->second.writer = false;
+}
+
+void LeaseCache::take_writer(const Note& note, const Grant& grant) {
+  if (Node* node = hold(note, grant, note.first)) node->writer = true;
 }
 
 void LeaseCache::recall(uint64_t inode_id) {

@@ -114,6 +114,9 @@ class LeaseCache {
   // Leases that `volume` granted in this epoch hold until then; those of earlier epochs are gone.
   void renewed(VolumeId volume, Epoch epoch, Instant until, Instant now);
   bool holds_of(VolumeId volume) const { return granters_.contains(volume); }
+  // Nobody else sees or changes the file (kGrantWriter).
+  bool is_writer(const InodeRef& inode, Instant now) const;
+  void end_writer(uint64_t inode_id);
   // An executor wants it back. Answers may be given to it at once.
   void recall(uint64_t inode_id);
   // All that the volume granted.
@@ -159,6 +162,7 @@ class LeaseCache {
     InodeRef inode;
     VolumeId volume;
     bool held = false;
+    bool writer = false;      // is_writer()
     bool asked = false;       // take_missing() named it
     uint64_t changed_at = 0;  // when something last made its answers doubtful
     uint32_t changing = 0;    // own commands under way that change it
@@ -221,6 +225,7 @@ class LeaseCache {
       if (error == 0 && first) take_attributes(note, grant, reply.attributes, first_acl);
     } else if constexpr (std::is_same_v<C, Write>) {
       if (error == 0 && first) take_attributes(note, grant, reply.attributes, first_acl);
+      if (error == 0 && (grant.bits & kGrantWriter) != 0) take_writer(note, grant);
     } else if constexpr (std::is_same_v<C, GetXattr>) {
       if (first) take_xattr(note, grant, error, reply.value);
     } else if constexpr (std::is_same_v<C, ListXattr>) {
@@ -231,6 +236,7 @@ class LeaseCache {
       if (first && error == 0) take_listing(note, grant, reply);
     }
   }
+  void take_writer(const Note& note, const Grant& grant);
   void take_empty(const Note& note, const InodeRef& made);
   void take_gone(const Note& note, const Grant& grant);
   void take_renamed(const Note& note, const Grant& grant);

@@ -56,6 +56,7 @@ ClientCore::Settings core_settings(const MountSettings& settings) {
   out.routers = settings.routers.size();
   out.retry_limit = settings.retry_limit;
   out.cache = settings.cache;
+  out.write_behind = settings.write_behind;
   return out;
 }
 
@@ -297,6 +298,7 @@ void MountLoop::run() {
 
 void MountLoop::close_sessions() {
   const Instant until = boot_now() + kCloseLimit;
+  while (core_.has_writes_behind() && boot_now() < until) step(until - boot_now());
   mount_.caller.set_now(boot_now());
   core_.close_sessions(mount_.caller.now());
   perform();

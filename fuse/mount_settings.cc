@@ -16,10 +16,10 @@ namespace {
 // Options of mount(8) and fstab(5) that mean nothing to this program.
 bool is_ignored(const std::string& option) {
   static const char* const kIgnored[] = {
-      "rw",         "defaults", "auto",     "noauto",     "nofail",     "_netdev",
-      "user",       "nouser",   "users",    "nousers",    "group",      "nogroup",
-      "owner",      "noowner",  "async",    "relatime",   "norelatime", "strictatime",
-      "nodiratime", "diratime", "lazytime", "nolazytime", "loud",       "silent"};
+      "rw",       "defaults", "auto",       "noauto",     "nofail",      "_netdev",
+      "user",     "nouser",   "users",      "nousers",    "group",       "nogroup",
+      "owner",    "noowner",  "relatime",   "norelatime", "strictatime", "nodiratime",
+      "diratime", "lazytime", "nolazytime", "loud",       "silent"};
   return option.starts_with("x-") || option.starts_with("X-") || option.starts_with("comment=") ||
          option.starts_with("user=") ||
          std::find(std::begin(kIgnored), std::end(kIgnored), option) != std::end(kIgnored);
@@ -137,6 +137,10 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
       settings->update_atime = false;
     else if (option == "nocache")
       settings->cache = false;
+    else if (option == "async")
+      settings->write_behind = true;
+    else if (option == "sync")
+      settings->write_behind = false;
     else if (option == "wait")
       settings->wait = true;
     else if (option == "nonempty")
@@ -157,7 +161,7 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
     } else if (!is_ignored(option)) {
       *why = fmt::format(
           "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, "
-          "nocache, "
+          "nocache, sync, "
           "retry=forever|SECONDS, wait, nonempty, router=embedded|separate, fsname=NAME, [no]suid, "
           "[no]dev "
           "and [no]exec",
@@ -204,7 +208,7 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
       ->type_name("FILE");
   app.add_option(
          "-o", options,
-         "Options: allow_other, ro, noatime, nocache, retry=forever|SECONDS, wait, nonempty,"
+         "Options: allow_other, ro, noatime, nocache, sync, retry=forever|SECONDS, wait, nonempty,"
          " router=embedded|separate, fsname=NAME")
       ->type_name("OPTION[,OPTION...]");
   app.add_flag("-f,--foreground", settings.foreground, "Stay in the foreground");

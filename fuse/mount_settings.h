@@ -25,9 +25,10 @@ struct MountSettings {
   bool kernel_permissions = false;   // the kernel checks permissions too (default_permissions)
   bool read_only = false;
   bool update_atime = true;
-  bool cache = true;                    // answers what it holds leases on
-  bool wait = false;                    // for a router, however long it takes
-  bool nonempty = false;                // the mount point may have entries, which it hides
+  bool cache = true;          // answers what it holds leases on
+  bool write_behind = false;  // answers writes before they are executed, where it is alone
+  bool wait = false;          // for a router, however long it takes
+  bool nonempty = false;      // the mount point may have entries, which it hides
   std::optional<Duration> retry_limit;  // nullopt: for ever
   std::string fsname;  // as what the mount table shows it: by default its routers and subtree
   std::vector<std::string> kernel_options;  // passed on: "nosuid", "noexec" ...

@@ -128,8 +128,11 @@ void sync_directory(fuse_req_t req, fuse_ino_t, int, fuse_file_info* file) {
   }
   Fsync command;
   command.inode = handle->inode;
-  request->call<Fsync>(command,
-                       [request](Outcome<Fsync> outcome) { request->error(outcome.error); });
+  // What sync(1) and `pairfs sync` ask for includes files that are being written.
+  mount.caller.when_written({}, [request, command] {
+    request->call<Fsync>(command,
+                         [request](Outcome<Fsync> outcome) { request->error(outcome.error); });
+  });
 }
 
 }  // namespace

@@ -82,6 +82,12 @@ void write_file(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t
   command.sync = !from_pages && (file->flags & O_DSYNC) != 0 && (file->flags & O_DIRECT) != 0;
   if (asks_to_kill_privileges(mount.raw_request.view()))
     clear_privileges(request, *handle, command);
+  if (!from_pages && mount.core.may_write_behind(command, size, mount.caller.now())) {
+    mount.core.write_behind(command, mount.caller.now(), mount.keep(data, size));
+    request->watch();
+    mount.caller.when_not_far_behind([request, size] { request->written(size); });
+    return;
+  }
   request->call<Write>(
       command,
       [request, size](Outcome<Write> outcome) {
@@ -97,7 +103,18 @@ void flush_file(fuse_req_t req, fuse_ino_t node, fuse_file_info* file) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
   const auto inode = mount.inode_of(request, node);
-  if (inode) flush_locks(mount, request, *inode, file->lock_owner);
+  if (!inode) return;
+  const uint64_t owner = file->lock_owner;
+  // The death of a process does not wait for the servers.
+  if (mount.core.has_writes_behind(*inode) && is_exiting(request->context().pid)) {
+    flush_locks(mount, request, *inode, owner);
+    return;
+  }
+  request->watch();
+  mount.caller.when_written(*inode, [&mount, request, inode = *inode, owner] {
+    if (const int error = mount.core.take_write_error(inode); error != 0) request->error(error);
+    flush_locks(mount, request, inode, owner);
+  });
 }
 
 void release_file(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
@@ -108,7 +125,8 @@ void release_file(fuse_req_t req, fuse_ino_t, fuse_file_info* file) {
     release_locks(mount, *handle, *file);
     const InodeRef inode = handle->inode;
     mount.handles.remove(file->fh);
-    mount.core.release(inode, mount.caller.now());
+    mount.caller.when_written(inode,
+                              [&mount, inode] { mount.core.release(inode, mount.caller.now()); });
   }
   request->done();
 }
@@ -120,8 +138,10 @@ void sync_file(fuse_req_t req, fuse_ino_t, int, fuse_file_info* file) {
   if (handle == nullptr) return;
   Fsync command;
   command.inode = handle->inode;
-  request->call<Fsync>(command,
-                       [request](Outcome<Fsync> outcome) { request->error(outcome.error); });
+  request->call<Fsync>(command, [&mount, request, inode = command.inode](Outcome<Fsync> outcome) {
+    const int error = mount.core.take_write_error(inode);
+    request->error(outcome.ok() ? error : outcome.error);
+  });
 }
 
 void allocate(fuse_req_t req, fuse_ino_t, int mode, off_t offset, off_t length,

@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -35,15 +34,13 @@ std::optional<VolumeInfo> find_volume(const NodeConfig& config, const std::strin
   return std::nullopt;
 }
 
-StoreConfig store_config(const NodeConfig& config, const VolumeInfo& info, const CommandLog& log,
-                         bool repair) {
+StoreConfig store_config(const NodeConfig& config, const VolumeInfo& info, const CommandLog& log) {
   StoreConfig store;
   store.volume = info.id;
   store.cluster_id = config.cluster_id;
   store.raid_level = info.raid_level;
   for (const ElementInfo& e : info.elements) store.elements.push_back({e.id, e.path, e.reach});
   store.group_record = log.newest_elements();
-  store.mending = repair ? StoreConfig::Mending::kAll : StoreConfig::Mending::kNothing;
   return store;
 }
 
@@ -52,41 +49,33 @@ void look_at_tree(const VolumeStore& store, std::vector<StoreFinding>* findings)
     findings->push_back({"tree", problem, false});
 }
 
-void look(const NodeConfig& config, const VolumeInfo& info, const OfflineCheck& wish,
-          std::vector<StoreFinding>* findings, Json* report) {
+// A sentence when it could not be looked at.
+std::string look(const NodeConfig& config, const VolumeInfo& info, bool repair,
+                 std::vector<StoreFinding>* findings) {
   CommandLogConfig log_config{config.state_dir + "/log-" + to_string(info.id),
                               config.cluster_id,
                               info.id,
                               0,
                               read_boot_id(),
                               config.log_segment_bytes};
-  if (!std::filesystem::exists(log_config.directory)) {
-    findings->push_back({"log", fmt::format("{} has no log of it", config.name), false});
-    return;
-  }
   const CommandLog log(std::move(log_config));
-  const LogSummary summary = log.summary();
-  (*report)["log"] = {{"damaged", summary.damaged},
-                      {"last_epoch", summary.last_epoch},
-                      {"last_sequence", summary.last}};
-  if (summary.damaged)
+  if (log.summary().damaged)
     findings->push_back(
-        {"log", fmt::format("a record of {}'s that was once synced is unreadable", config.name),
+        {"log", "a record that was once synced is unreadable; the partner's log may have it",
          false});
-  if (wish.only_log) return;
   const auto point = log.newest_checkpoint();
   std::string why;
   const auto store =
-      open_durable_store(store_config(config, info, log, wish.repair),
+      open_durable_store(store_config(config, info, log),
                          std::max<Epoch>(log.summary().last_epoch, 1), point.token, &why);
   if (store == nullptr) {
     findings->push_back({"lost", why, false});
-    return;
+    return "";
   }
   const auto maintenance = store->maintenance();
   for (StoreFinding& finding : maintenance->opening_findings())
     findings->push_back(std::move(finding));
-  // With repair what is read is mended, by opening a volume, too.
+  // What is read is mended, by opening a volume, too.
   for (const ElementStatus& element : store->status().elements)
     if (element.repaired_blocks > 0)
       findings->push_back(
@@ -94,7 +83,7 @@ void look(const NodeConfig& config, const VolumeInfo& info, const OfflineCheck& 
            fmt::format("{} frames of {} were bad, and mended when the volume was opened",
                        element.repaired_blocks, element.id),
            true});
-  for (StoreFinding& finding : maintenance->check(wish.repair)) {
+  for (StoreFinding& finding : maintenance->check(repair)) {
     // Rows are written anew by a consistency point, and nobody takes one now.
     if (finding.kind == "stripe") finding.repaired = false;
     findings->push_back(std::move(finding));
@@ -107,6 +96,7 @@ void look(const NodeConfig& config, const VolumeInfo& info, const OfflineCheck& 
   const Replayed replayed = replay_log(log, point.sequence, *executor);
   if (!replayed.why.empty()) findings->push_back({"log", replayed.why, false});
   look_at_tree(*store, findings);
+  return "";
 }
 
 }  // namespace
@@ -114,12 +104,9 @@ void look(const NodeConfig& config, const VolumeInfo& info, const OfflineCheck& 
 int check_offline(const NodeConfig& config, const OfflineCheck& wish) {
   std::string why;
   std::vector<StoreFinding> findings;
-  Json report = Json::object();
   try {
-    if (const auto info = find_volume(config, wish.volume, &why)) {
-      why.clear();
-      look(config, *info, wish, &findings, &report);
-    }
+    if (const auto info = find_volume(config, wish.volume, &why))
+      why = look(config, *info, wish.repair, &findings);
   } catch (const LogFailure& failure) {
     findings.push_back({"log", failure.what(), false});
   } catch (const RowsUnreadable& unreadable) {
@@ -129,7 +116,7 @@ int check_offline(const NodeConfig& config, const OfflineCheck& wish) {
   for (const StoreFinding& finding : findings)
     found.push_back(
         {{"kind", finding.kind}, {"where", finding.where}, {"repaired", finding.repaired}});
-  report["findings"] = std::move(found);
+  Json report = {{"findings", std::move(found)}};
   if (!why.empty()) report["error"] = why;
   std::ofstream file(wish.report_path);
   file << report.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";

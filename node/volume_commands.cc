@@ -73,8 +73,13 @@ void VolumeRuntime::execute_request(std::vector<Bytes> envelope, const MessageHe
   auto pending = std::make_shared<Pending>();
   pending->envelope = std::move(envelope);
   pending->header = header;
-  execute(std::move(pending),
-          {header.op, header.request, header.slice, std::move(body), std::move(bulk)});
+  execute(std::move(pending), {.op = header.op,
+                               .request = header.request,
+                               .slice = header.slice,
+                               .body = std::move(body),
+                               .bulk = std::move(bulk),
+                               .volume = {},
+                               .write_behind = (header.flags & kFlagWriteBehind) != 0});
 }
 
 // The volume can be served now, or is somebody else's; else they stay.

@@ -90,4 +90,20 @@ struct ElementsChanged {
   }
 };
 
+// Who may answer writes of which files before they are executed (kGrantWriter), all of them: a
+// later executor lets nobody else see these files until the sessions have given them back.
+struct NoteWriters {
+  static constexpr uint16_t kOp = 134;
+  static constexpr const char* kName = "NoteWriters";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  static constexpr size_t kMax = 1024;
+  CappedList<uint64_t, kMax> inode_ids;
+  CappedList<SessionId, kMax> sessions;  // as many
+  template <class A>
+  void serialize(A& ar) {
+    ar(inode_ids, sessions);
+  }
+};
+
 }  // namespace pairfs

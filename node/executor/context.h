@@ -54,6 +54,11 @@ struct VolumeState {
   // Changed by commands that an earlier executor may not have answered yet, as leases that it
   // granted stood in the way. Of interest as long as such leases may exist.
   std::unordered_set<uint64_t> changed_before;
+  // ---- writers (LeaseTable) ----
+  std::unordered_map<uint64_t, SessionId> noted_writers;    // by NoteWriters, in this epoch
+  std::unordered_map<uint64_t, SessionId> wanted_writers;   // to be noted
+  std::unordered_map<uint64_t, SessionId> earlier_writers;  // let by earlier executors
+
   // As of `space_checked`, so that not every command asks the store.
   uint64_t available_bytes = ~0ULL;
   uint64_t log_room_bytes = ~0ULL;  // Executor::set_log_room

@@ -345,6 +345,12 @@ void VolumeExecutor::begin_serving(Instant now) {
   for (const auto& [id, session] : state_.sessions.live()) live.push_back(id);
   state_.leases.begin(live, now);
   state_.pending_atimes.clear();
+  state_.noted_writers.clear();
+  state_.wanted_writers.clear();
+  state_.earlier_writers.clear();
+  if (const auto value = store_.get(writers_key()); value && !PAIRFS_MUTANT(writers_not_noted))
+    if (const auto row = decode_writers(*value))
+      state_.earlier_writers.insert(row->writers.begin(), row->writers.end());
   givers_.load();
   update_all_declared(state_);
 }
@@ -364,6 +370,19 @@ std::vector<CommandInput> VolumeExecutor::take_follow_ups(Instant now) {
     const auto value = store_.get(inode_key(inode_id));
     if (const auto inode = value ? decode_inode(inode_id, *value) : std::nullopt)
       inputs.push_back(internal_input(FreeInode{inode->ref()}));
+  }
+  if (!state_.wanted_writers.empty()) {
+    NoteWriters note;
+    const auto add = [&](uint64_t inode_id, SessionId session) {
+      if (note.inode_ids.size() == NoteWriters::kMax) return;
+      note.inode_ids.push_back(inode_id);
+      note.sessions.push_back(session);
+    };
+    for (const auto& [inode_id, session] : state_.leases.writers()) add(inode_id, session);
+    for (const auto& [inode_id, session] : state_.wanted_writers)
+      if (state_.leases.writer_of(inode_id) == 0) add(inode_id, session);
+    state_.wanted_writers.clear();
+    inputs.push_back(internal_input(note));
   }
   auto& atimes = state_.pending_atimes;
   for (size_t i = 0; i < kMostPerCall && !atimes.empty(); ++i) {

@@ -27,6 +27,8 @@ struct CommandInput {
   SharedBytes bulk;
   // Between nodes: whom the command is for; 0.0: whoever has the slice.
   VolumeId volume;
+  // Of a Write: the session would like to answer the next ones itself (kGrantWriter).
+  bool write_behind = false;
 };
 
 // What became of it.

@@ -2,6 +2,7 @@
 
 #include "common/row_codec.h"
 #include "common/test_switch.h"
+#include "node/executor/lease_grants.h"
 
 namespace pairfs {
 
@@ -35,6 +36,7 @@ Result<Inode> load_inode(const Context& context, const InodeRef& ref) {
   auto inode = decode_inode(ref.id, *value);
   if (!inode) return Errno{EIO};
   if (inode->generation != ref.generation) return Errno{ESTALE};
+  if (inode->is_regular()) PAIRFS_TRY(check_not_written_behind(context, ref.id));
   context.state.seen.push_back({ref.id, inode->flags});
   return std::move(*inode);
 }

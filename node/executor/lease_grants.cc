@@ -119,6 +119,50 @@ void grant_lease(Context& context, const InodeRef& inode, uint32_t bit, uint32_t
   if (seen_itself ? has_acl : parent_default) context.out.lease_grants |= acl_bit;
 }
 
+void let_write_behind(Context& context, const InodeRef& inode) {
+  VolumeState& state = context.state;
+  const SessionId session = context.input.request.session;
+  if (!state.leases.writes_alone(session, inode.id)) return;
+  // What it will answer must find room: as much as one session has under way, from each.
+  const uint64_t room = kWriteBehindBytes * (1 + state.sessions.live().size()) + kReserveBytes;
+  if (state.available_bytes < room || state.log_room_bytes < room) return;
+  // A session that may hold leases of an earlier executor could have let its kernel keep old data.
+  if (state.leases.has_unknown()) return;
+  const auto noted = state.noted_writers.find(inode.id);
+  if (noted == state.noted_writers.end() || noted->second != session) {
+    if (state.leases.writers().size() + state.wanted_writers.size() < NoteWriters::kMax)
+      state.wanted_writers[inode.id] = session;
+    return;
+  }
+  PAIRFS_REACHED(writer_let);
+  state.leases.set_writer(session, inode.id);
+  context.out.lease_grants |= kGrantWriter;
+}
+
+Status check_not_written_behind(const Context& context, uint64_t inode_id) {
+  VolumeState& state = context.state;
+  if (context.replaying || context.deciding || PAIRFS_MUTANT(writer_not_asked)) return success();
+  const SessionId asker = context.input.request.session;
+  // What nodes do by themselves shows nobody anything; but a promise locks the file until it is
+  // decided, and the writer could not give it back then.
+  if (asker == 0 && context.input.op != Prepare::kOp) return success();
+  const SessionId writer = state.leases.writer_of(inode_id);
+  if (writer != 0 && writer != asker) {
+    PAIRFS_REACHED(writer_asked);
+    state.leases.recall_writer(inode_id, context.now);
+    return Errno{kHeld};
+  }
+  if (state.earlier_writers.empty()) return success();
+  const auto earlier = state.earlier_writers.find(inode_id);
+  if (earlier == state.earlier_writers.end() || earlier->second == asker) return success();
+  if (state.leases.is_unknown(earlier->second)) {
+    PAIRFS_REACHED(earlier_writer_waited_for);
+    return Errno{kHeld};
+  }
+  state.earlier_writers.erase(earlier);
+  return success();
+}
+
 void grant_listing(Context& context, const DirectoryReply& reply) {
   VolumeState& state = context.state;
   bool all = true, any = false, acl = false;

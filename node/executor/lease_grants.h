@@ -40,6 +40,12 @@ void wait_for_earlier_leases(VolumeState& state, SessionId asker, Executed& out)
 // Grants `bit` on the inode to the session that asks, and tells with `acl_bit` of an ACL that it
 // may have.
 void grant_lease(Context& context, const InodeRef& inode, uint32_t bit, uint32_t acl_bit);
+// The session may answer its next writes of the inode itself, or will be let to soon.
+void let_write_behind(Context& context, const InodeRef& inode);
+// kHeld when another session may have answered writes of the file that are not executed: it is
+// asked to give the file back.
+Status check_not_written_behind(const Context& context, uint64_t inode_id);
+
 // Grants on all entries with attributes, or on none.
 void grant_listing(Context& context, const DirectoryReply& reply);
 
@@ -64,6 +70,9 @@ void grant_leases(Context& context, const C& command, const Result<typename C::R
                        std::is_same_v<C, Write> || std::is_same_v<C, SetAttributes>) {
     grant_lease(context, command.inode, kGrantFirst, kGrantFirstAcl);
   }
+  if constexpr (std::is_same_v<C, Write>)
+    if ((context.out.lease_grants & kGrantFirst) != 0 && context.input.write_behind)
+      let_write_behind(context, command.inode);
   if constexpr (std::is_same_v<typename C::Reply, EntryReply>)
     if (result && !result->remote)
       grant_lease(context, result->attributes.inode, kGrantEntry, kGrantEntryAcl);

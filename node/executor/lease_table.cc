@@ -1,6 +1,7 @@
 #include "node/executor/lease_table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/test_switch.h"
 
@@ -14,6 +15,7 @@ void LeaseTable::begin(const std::vector<SessionId>& sessions, Instant now) {
   leases_.clear();
   sessions_.clear();
   recalls_.clear();
+  writers_.clear();
   held_ = unknown_ = 0;
   if (PAIRFS_MUTANT(earlier_leases_forgotten)) return;
   for (const SessionId session : sessions) {
@@ -60,6 +62,7 @@ bool LeaseTable::grant(SessionId session, uint64_t inode_id, Instant now) {
   if (of_session.oldest_recall != Instant::max() && now - of_session.oldest_recall > kPatience)
     return false;
   if (!withdrawn_.empty() && withdrawn_.contains(slice_of_inode(inode_id))) return false;
+  if (const SessionId writer = writer_of(inode_id); writer != 0 && writer != session) return false;
   Lease& lease = leases_[inode_id];
   for (const Holder& holder : lease.holders)
     if (holder.session == session) return holder.recall == 0;
@@ -131,6 +134,41 @@ bool LeaseTable::may_be_held(Slice slice) const {
   });
 }
 
+// ---- writers ----
+
+bool LeaseTable::writes_alone(SessionId session, uint64_t inode_id) {
+  const auto found = leases_.find(inode_id);
+  if (found == leases_.end()) return false;
+  Lease& lease = found->second;
+  const bool again = std::exchange(lease.wrote_last, session) == session;
+  return again && lease.holders.size() == 1 && lease.holders[0].session == session &&
+         lease.holders[0].recall == 0;
+}
+
+void LeaseTable::end_writer(SessionId session, uint64_t inode_id) {
+  if (writer_of(inode_id) != session) return;
+  writers_.erase(inode_id);
+  leases_[inode_id].wrote_last = 0;
+}
+
+SessionId LeaseTable::writer_of(uint64_t inode_id) const {
+  if (writers_.empty()) return 0;
+  const auto found = writers_.find(inode_id);
+  return found == writers_.end() ? 0 : found->second;
+}
+
+void LeaseTable::recall_writer(uint64_t inode_id, Instant now) {
+  Lease& lease = leases_.at(inode_id);
+  for (Holder& holder : lease.holders)
+    if (holder.recall == 0) recall(inode_id, holder, now);
+  lease.contended_until = now + kContended;
+}
+
+bool LeaseTable::is_unknown(SessionId session) const {
+  const auto found = sessions_.find(session);
+  return found != sessions_.end() && found->second.unknown_recall != 0;
+}
+
 // ---- recalls ----
 
 void LeaseTable::add_waits(uint64_t inode_id, SessionId asker, std::vector<Number>& waits) const {
@@ -186,6 +224,8 @@ void LeaseTable::drop(uint64_t inode_id, SessionId session) {
   if (at == holders.end()) return;
   const Number number = at->recall;
   holders.erase(at);
+  if (writer_of(inode_id) == session) writers_.erase(inode_id);
+  found->second.wrote_last = 0;
   --held_;
   sessions_.at(session).inodes.erase(inode_id);
   if (number != 0) end_recall(number);

@@ -65,6 +65,25 @@ class LeaseTable {
   // True while somebody may hold a lease in the slice.
   bool may_be_held(Slice slice) const;
 
+  // ---- writers ----
+  // A session that is alone with a file may be let to answer its own writes of it before they are
+  // executed. Others' commands on the file must then not be executed before the session has given
+  // the lease back, which it does once all that it answered is executed.
+  //
+  // The session has written. True: it is alone with the inode, nobody waits for it, and the write
+  // before this one was its own, too.
+  bool writes_alone(SessionId session, uint64_t inode_id);
+  // writes_alone() was true.
+  void set_writer(SessionId session, uint64_t inode_id) { writers_[inode_id] = session; }
+  // It has closed the file: what it answered is executed.
+  void end_writer(SessionId session, uint64_t inode_id);
+  SessionId writer_of(uint64_t inode_id) const;  // 0: nobody
+  // Somebody else needs the inode. There is a writer.
+  void recall_writer(uint64_t inode_id, Instant now);
+  const std::unordered_map<uint64_t, SessionId>& writers() const { return writers_; }
+  // The session may hold leases of earlier epochs.
+  bool is_unknown(SessionId session) const;
+
   // ---- recalls ----
   // Appends the recalls that an answer to `asker` waits for, which saw or changed the inode. A
   // session's own recalls never hold up its answers, as its kernel may need them before it can give
@@ -98,6 +117,7 @@ class LeaseTable {
   struct Lease {
     std::vector<Holder> holders;
     Instant contended_until{};
+    SessionId wrote_last = 0;
   };
   struct Open {  // a recall that is not answered
     SessionId session = 0;
@@ -126,6 +146,7 @@ class LeaseTable {
   std::unordered_map<uint64_t, Lease> leases_;
   std::unordered_map<SessionId, SessionLeases> sessions_;
   std::unordered_map<Number, Open> recalls_;
+  std::unordered_map<uint64_t, SessionId> writers_;  // each holds its inode, alone
   std::unordered_set<Slice> withdrawn_;
   size_t held_ = 0;
   size_t unknown_ = 0;  // sessions that may hold leases of earlier epochs

@@ -49,6 +49,7 @@ Bytes slice_counter_key(Slice slice) {
   return key;
 }
 Bytes volume_key() { return family_key(Family::kVolume); }
+Bytes writers_key() { return family_key(Family::kWriters); }
 
 namespace {
 Bytes transaction_key(Family family, const TransactionId& id) {
@@ -188,6 +189,30 @@ std::optional<IntentRow> decode_intent_row(BytesView value) {
   IntentRow row;
   RowReader in(value);
   in(row.prepare)(row.reply);
+  if (!in.ok() || in.remaining() != 0) return std::nullopt;
+  return row;
+}
+
+Bytes encode_writers(const WritersRow& row) {
+  RowWriter out(4 + 16 * row.writers.size());
+  out(static_cast<uint32_t>(row.writers.size()));
+  for (const auto& [inode_id, session] : row.writers) {
+    out(inode_id);
+    out(session);
+  }
+  return out.take();
+}
+std::optional<WritersRow> decode_writers(BytesView value) {
+  RowReader in(value);
+  uint32_t count = 0;
+  in(count);
+  if (count > in.remaining() / (2 * sizeof(uint64_t))) return std::nullopt;
+  WritersRow row;
+  row.writers.resize(count);
+  for (auto& [inode_id, session] : row.writers) {
+    in(inode_id);
+    in(session);
+  }
   if (!in.ok() || in.remaining() != 0) return std::nullopt;
   return row;
 }

@@ -27,6 +27,7 @@ enum class Family : uint8_t {
   kSliceCounter = 0x30,  // slice -> the next inode number
   kVolume = 0x31,        // -> VolumeRow
   kSlice = 0x32,         // slice -> SliceStateRow
+  kWriters = 0x33,       // -> WritersRow
   kIntent = 0x40,        // attempt, stage -> the Prepare and its answer (intent_table.h)
   kDecision = 0x41,      // attempt -> participants that were not told yet
   kFinished = 0x42,      // session, slot, coordinator -> the newest attempt that is over here
@@ -47,6 +48,7 @@ Bytes expired_key(SessionId session);
 Bytes lock_key(uint64_t inode_id, SessionId session, uint8_t space, uint64_t owner);
 Bytes slice_counter_key(Slice slice);
 Bytes volume_key();
+Bytes writers_key();
 Bytes intent_key(const TransactionId& id, uint32_t stage);
 Bytes decision_key(const TransactionId& id);
 Bytes finished_key(const TransactionId& id);
@@ -130,6 +132,13 @@ struct VolumeRow {
 };
 Bytes encode_volume_row(const VolumeRow& row);
 std::optional<VolumeRow> decode_volume_row(BytesView value);
+
+// Of kWriters: files whose writes a session may answer before they are executed.
+struct WritersRow {
+  std::vector<std::pair<uint64_t, SessionId>> writers;  // inode id, session
+};
+Bytes encode_writers(const WritersRow& row);
+std::optional<WritersRow> decode_writers(BytesView value);
 
 // Of kIntent: the encoded Prepare and PrepareReply.
 struct IntentRow {

@@ -18,6 +18,7 @@ void ClientHost::start() {
   settings.host = name();
   settings.mount = "/mnt";
   settings.routers = world_.routers.size();
+  settings.write_behind = sim.random.one_in(2);
   core_ = std::make_unique<ClientCore>(std::move(settings));
   for (auto& router : world_.routers)
     if (router->alive()) router_changed(*router, true);
@@ -39,6 +40,17 @@ void ClientHost::on_message(const SharedBytes& head, const SharedBytes& bulk) {
   if (header.status == ReplyStatus::kOutcome && header.request.slot != kUnslotted)
     world_.note_answered(header.request, header.error);
   core_->message_received(head, bulk, local_now());
+}
+
+void ClientHost::write_behind(const Write& command, Done done, SharedBytes bulk) {
+  sim.count("client.written_behind");
+  const Ticket ticket = core_->write_behind(command, local_now(), std::move(bulk));
+  if (sim.tracing()) sim.tell("{} #{} {}, answered", name(), ticket, describe(command));
+  later(0us, [done] { done({}); });
+  waiting_[ticket] = [done](const ClientCore::Completion& completion) {
+    if (completion.error != 0) done(completion);
+  };
+  kick();
 }
 
 void ClientHost::kick() {

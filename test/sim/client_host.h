@@ -39,7 +39,8 @@ class ClientHost final : public Process {
   void router_changed(RouterHost& router, bool up);
   void on_message(const SharedBytes& head, const SharedBytes& bulk);
 
-  // The command's outcome comes through `done`, later.
+  // The command's outcome comes through `done`, later. A write may be answered before it is
+  // executed; one that then fails is told of by a second call, with its errno.
   template <class C>
   void submit(const C& command, Done done, SharedBytes bulk = {}) {
     sim.count("client.commands");
@@ -52,6 +53,9 @@ class ClientHost final : public Process {
             [done = std::move(done), completion] { done(completion); });
       return;
     }
+    if constexpr (std::is_same_v<C, Write>)
+      if (core_->may_write_behind(command, bulk.size(), local_now()) && !core_->is_far_behind())
+        return write_behind(command, std::move(done), std::move(bulk));
     const Ticket ticket = core_->submit(command, local_now(), std::move(bulk));
     if (sim.tracing()) sim.tell("{} #{} {}", name(), ticket, describe(command));
     waiting_[ticket] = std::move(done);
@@ -77,6 +81,7 @@ class ClientHost final : public Process {
       text += fmt::format(" at {}", command.offset_bytes);
     return text;
   }
+  void write_behind(const Write& command, Done done, SharedBytes bulk);
   void kick();
   void after_event() override;
 

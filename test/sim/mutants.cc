@@ -96,6 +96,10 @@ constexpr Description kMutants[] = {
     PAIRFS_DESCRIBE(lease_survives_epoch, "a client keeps the leases of a deposed executor"),
     PAIRFS_DESCRIBE(late_grant_believed, "a client believes a grant that a recall overtook"),
     PAIRFS_DESCRIBE(recall_unheeded, "a client gives a lease back and goes on answering"),
+    PAIRFS_DESCRIBE(writer_not_asked, "a file is shown while another's answered writes are out"),
+    PAIRFS_DESCRIBE(writers_not_noted, "a new executor does not know who answers writes itself"),
+    PAIRFS_DESCRIBE(given_back_unwritten, "a file is given back before its writes are executed"),
+    PAIRFS_DESCRIBE(writes_overtaken, "a client's commands pass writes that it has answered"),
     PAIRFS_DESCRIBE(own_change_unnoticed, "a client's own change leaves its cache as it was"),
 };
 #undef PAIRFS_BETWEEN

@@ -106,6 +106,10 @@ class SharedLane final : public Lane {
     return object.history.size() - 1;
   }
   void returned(SharedObject& object, size_t at, const Completion& c, uint64_t result) {
+    if (object.history[at].returned) {  // answered before it was executed, and then it failed
+      object.history[at].returned = std::nullopt;
+      return;
+    }
     busy_ = false;
     if (c.error != EIO) {  // EIO: the session expired, the outcome is not known
       object.history[at].returned = sim_.now();
@@ -119,20 +123,29 @@ class SharedLane final : public Lane {
     const auto which = static_cast<size_t>(sim_.random.between(0, kRegisters - 1));
     SharedObject& object = shared_.object(fmt::format("register {}", which), 0);
     const InodeRef inode = shared_.registers[which];
-    if (sim_.random.one_in(2)) {
-      const uint64_t value = sim_.random.next() | 1;
-      const size_t at = call(object, What::kWrite, value);
-      Bytes bytes(reinterpret_cast<const char*>(&value), sizeof value);
-      client_.submit(
-          Write{.inode = inode, .sync = sim_.random.one_in(8)},
-          [this, &object, at](const Completion& c) {
-            if (c.error != 0 && c.error != EIO)
-              sim_.fail("{}: writing a register: errno {}", client_.name(), c.error);
-            returned(object, at, c, 0);
-          },
-          SharedBytes::from(std::move(bytes)));
-      return;
-    }
+    if (sim_.random.one_in(2)) return write_register(object, inode);
+    read_register(object, inode);
+  }
+  // Several in a row, so that a client is let to answer its writes itself.
+  void write_register(SharedObject& object, InodeRef inode) {
+    const uint64_t value = sim_.random.next() | 1;
+    const size_t at = call(object, What::kWrite, value);
+    Bytes bytes(reinterpret_cast<const char*>(&value), sizeof value);
+    client_.submit(
+        Write{.inode = inode, .sync = sim_.random.one_in(20)},
+        [this, &object, at, inode](const Completion& c) {
+          if (c.error != 0 && c.error != EIO)
+            sim_.fail("{}: writing a register: errno {}", client_.name(), c.error);
+          const bool again = c.error == 0 && !stopped_ && !sim_.random.one_in(4);
+          if (!again || object.history[at].returned) return returned(object, at, c, 0);
+          object.history[at].returned = sim_.now();
+          client_.later(sim_.random.duration(1us, 3ms), [this, &object, inode] {
+            sim_.random.one_in(4) ? read_register(object, inode) : write_register(object, inode);
+          });
+        },
+        SharedBytes::from(std::move(bytes)));
+  }
+  void read_register(SharedObject& object, InodeRef inode) {
     const size_t at = call(object, What::kRead, 0);
     client_.submit(Read{.inode = inode, .length_bytes = 8, .update_atime = false},
                    [this, &object, at](const Completion& c) {

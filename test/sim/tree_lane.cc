@@ -119,8 +119,12 @@ class TreeLane final : public Lane {
     const uint64_t lost_before = client_.sessions_lost();
     client_.submit(
         command,
-        [this, expected, after = std::move(after), touched, done,
-         lost_before](const Completion& c) {
+        [this, expected, after = std::move(after), touched, done, lost_before,
+         answered = std::make_shared<bool>(false)](const Completion& c) {
+          if (std::exchange(*answered, true)) {
+            doubtful_ = lost_any_ = true;
+            return;
+          }
           sim_.count(fmt::format("answer.{}", c.error == 0 ? "ok" : "refused"));
           TreeModel result = after;
           const bool unknown = c.error == EIO && client_.sessions_lost() != lost_before;

@@ -26,8 +26,9 @@ class ClientDriver {
     Epoch epoch = 1;
   };
 
-  explicit ClientDriver(size_t routers = 1, std::optional<Duration> retry_limit = std::nullopt)
-      : core(settings(routers, retry_limit)) {
+  explicit ClientDriver(size_t routers = 1, std::optional<Duration> retry_limit = std::nullopt,
+                        bool write_behind = false)
+      : core(settings(routers, retry_limit, write_behind)) {
     for (size_t i = 0; i < routers; ++i) core.link_changed(i, true, now);
   }
 
@@ -122,7 +123,8 @@ class ClientDriver {
   ClientCore core;
 
  private:
-  static ClientCore::Settings settings(size_t routers, std::optional<Duration> retry_limit) {
+  static ClientCore::Settings settings(size_t routers, std::optional<Duration> retry_limit,
+                                       bool write_behind) {
     ClientCore::Settings out;
     out.incarnation = 5;
     out.random_seed = 42;
@@ -130,6 +132,7 @@ class ClientDriver {
     out.mount = "/mnt";
     out.routers = routers;
     out.retry_limit = retry_limit;
+    out.write_behind = write_behind;
     return out;
   }
   std::deque<Sent> sent_;

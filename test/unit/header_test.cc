@@ -76,7 +76,7 @@ TEST_CASE("each kind of damage has its error") {
   CHECK(error_of(BytesView(frame).substr(0, kHeaderBytes - 1)) == HeaderError::kTooShort);
   CHECK(error_of(with<uint16_t>(frame, 0, 127)) == HeaderError::kBadLength);
   CHECK(error_of(with<uint16_t>(frame, 2, 2)) == HeaderError::kBadVersion);
-  CHECK(error_of(with<uint16_t>(frame, 10, 8)) == HeaderError::kBadFlags);
+  CHECK(error_of(with<uint16_t>(frame, 10, 16)) == HeaderError::kBadFlags);
   CHECK(error_of(with<uint16_t>(frame, 14, 4096)) == HeaderError::kBadBody);
   CHECK(error_of(with<uint32_t>(frame, 68, 5)) == HeaderError::kBadBody);
   CHECK(error_of(BytesView(frame).substr(0, frame.size() - 1)) == HeaderError::kBadBody);

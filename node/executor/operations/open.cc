@@ -60,6 +60,9 @@ Result<Empty> run(Context& context, Close& command) {
   if (request.sequence > session->declared_sequence &&
       session->counted_requests.add(request.sequence))
     context.state.handles.remove(request.session, command.inode.id, command.count);
+  // It closes a file when all that it has written there is executed.
+  if (context.state.handles.count(request.session, command.inode.id) == 0)
+    context.state.leases.end_writer(request.session, command.inode.id);
   return Empty{};
 }
 

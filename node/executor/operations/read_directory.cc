@@ -45,9 +45,12 @@ Result<DirectoryEntry> listed_entry(const Context& context, const Inode& directo
   PAIRFS_ASSIGN(const EntryRow row, find_entry(context, directory, name));
   DirectoryEntry entry{.name = Name(name), .cookie = cookie, .inode = row.inode, .type = row.type};
   if (with_attributes && context.owns(row.inode)) {
-    PAIRFS_ASSIGN(const Inode inode, load_inode(context, row.inode));
+    const auto inode = load_inode(context, row.inode);
+    // A file that a transaction or another session's writes hold: its attributes are asked for.
+    if (!inode && inode.error() == kHeld) return entry;
+    if (!inode) return Errno{inode.error()};
     entry.has_attributes = true;
-    entry.attributes = attributes_of(inode);
+    entry.attributes = attributes_of(*inode);
   }
   return entry;
 }

@@ -1,5 +1,5 @@
 // BeginEpoch, ConsistencyPoint and ElementsChanged: records that the log needs and the volume's
-// rows do not.
+// rows do not. NoteWriters: what a later executor needs to know.
 #include "node/executor/operations/operations.h"
 
 namespace pairfs {
@@ -7,5 +7,15 @@ namespace pairfs {
 Result<Empty> run(Context&, BeginEpoch&) { return Empty{}; }
 Result<Empty> run(Context&, ConsistencyPoint&) { return Empty{}; }
 Result<Empty> run(Context&, ElementsChanged&) { return Empty{}; }
+
+Result<Empty> run(Context& context, NoteWriters& command) {
+  if (command.inode_ids.size() != command.sessions.size()) return Errno{EINVAL};
+  WritersRow row;
+  for (size_t i = 0; i < command.inode_ids.size(); ++i)
+    row.writers.emplace_back(command.inode_ids[i], command.sessions[i]);
+  context.tx.put(writers_key(), encode_writers(row));
+  if (!context.replaying) context.state.noted_writers = {row.writers.begin(), row.writers.end()};
+  return Empty{};
+}
 
 }  // namespace pairfs
