@@ -149,6 +149,10 @@ Trouble check_fuse_available() {
   if (fd < 0 || ::fstat(fd, &device) != 0 || !S_ISCHR(device.st_mode)) {
     const int reason = fd < 0 ? errno : ENODEV;
     if (fd >= 0) ::close(fd);
+    if (reason == EACCES)
+      return refused(
+          "/dev/fuse may not be used by this user; as root, let everyone use it:"
+          " chmod 666 /dev/fuse");
     return refused(
         "/dev/fuse cannot be used ({}); load the kernel module (modprobe fuse), or start"
         " the container with --device /dev/fuse --cap-add SYS_ADMIN",

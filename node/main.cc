@@ -104,6 +104,7 @@ int main(int argc, char** argv) {
   auto* volume =
       app.add_option("--fsck", fsck.volume, "check this volume while no node serves it, and end");
   app.add_flag("--repair", fsck.repair, "with --fsck: mend what is good elsewhere")->needs(volume);
+  app.add_flag("--only-log", fsck.only_log, "with --fsck: only this node's log")->needs(volume);
   volume->needs(
       app.add_option("--report", fsck.report_path, "with --fsck: the file for what was found"));
   app.set_version_flag("--version", "pairfs-node " PAIRFS_VERSION);

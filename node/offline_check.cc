@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -34,13 +35,15 @@ std::optional<VolumeInfo> find_volume(const NodeConfig& config, const std::strin
   return std::nullopt;
 }
 
-StoreConfig store_config(const NodeConfig& config, const VolumeInfo& info, const CommandLog& log) {
+StoreConfig store_config(const NodeConfig& config, const VolumeInfo& info, const CommandLog& log,
+                         bool repair) {
   StoreConfig store;
   store.volume = info.id;
   store.cluster_id = config.cluster_id;
   store.raid_level = info.raid_level;
   for (const ElementInfo& e : info.elements) store.elements.push_back({e.id, e.path, e.reach});
   store.group_record = log.newest_elements();
+  store.mending = repair ? StoreConfig::Mending::kAll : StoreConfig::Mending::kNothing;
   return store;
 }
 
@@ -49,33 +52,41 @@ void look_at_tree(const VolumeStore& store, std::vector<StoreFinding>* findings)
     findings->push_back({"tree", problem, false});
 }
 
-// A sentence when it could not be looked at.
-std::string look(const NodeConfig& config, const VolumeInfo& info, bool repair,
-                 std::vector<StoreFinding>* findings) {
+void look(const NodeConfig& config, const VolumeInfo& info, const OfflineCheck& wish,
+          std::vector<StoreFinding>* findings, Json* report) {
   CommandLogConfig log_config{config.state_dir + "/log-" + to_string(info.id),
                               config.cluster_id,
                               info.id,
                               0,
                               read_boot_id(),
                               config.log_segment_bytes};
+  if (!std::filesystem::exists(log_config.directory)) {
+    findings->push_back({"log", fmt::format("{} has no log of it", config.name), false});
+    return;
+  }
   const CommandLog log(std::move(log_config));
-  if (log.summary().damaged)
+  const LogSummary summary = log.summary();
+  (*report)["log"] = {{"damaged", summary.damaged},
+                      {"last_epoch", summary.last_epoch},
+                      {"last_sequence", summary.last}};
+  if (summary.damaged)
     findings->push_back(
-        {"log", "a record that was once synced is unreadable; the partner's log may have it",
+        {"log", fmt::format("a record of {}'s that was once synced is unreadable", config.name),
          false});
+  if (wish.only_log) return;
   const auto point = log.newest_checkpoint();
   std::string why;
   const auto store =
-      open_durable_store(store_config(config, info, log),
+      open_durable_store(store_config(config, info, log, wish.repair),
                          std::max<Epoch>(log.summary().last_epoch, 1), point.token, &why);
   if (store == nullptr) {
     findings->push_back({"lost", why, false});
-    return "";
+    return;
   }
   const auto maintenance = store->maintenance();
   for (StoreFinding& finding : maintenance->opening_findings())
     findings->push_back(std::move(finding));
-  // What is read is mended, by opening a volume, too.
+  // With repair what is read is mended, by opening a volume, too.
   for (const ElementStatus& element : store->status().elements)
     if (element.repaired_blocks > 0)
       findings->push_back(
@@ -83,7 +94,7 @@ std::string look(const NodeConfig& config, const VolumeInfo& info, bool repair,
            fmt::format("{} frames of {} were bad, and mended when the volume was opened",
                        element.repaired_blocks, element.id),
            true});
-  for (StoreFinding& finding : maintenance->check(repair)) {
+  for (StoreFinding& finding : maintenance->check(wish.repair)) {
     // Rows are written anew by a consistency point, and nobody takes one now.
     if (finding.kind == "stripe") finding.repaired = false;
     findings->push_back(std::move(finding));
@@ -96,7 +107,6 @@ std::string look(const NodeConfig& config, const VolumeInfo& info, bool repair,
   const Replayed replayed = replay_log(log, point.sequence, *executor);
   if (!replayed.why.empty()) findings->push_back({"log", replayed.why, false});
   look_at_tree(*store, findings);
-  return "";
 }
 
 }  // namespace
@@ -104,9 +114,12 @@ std::string look(const NodeConfig& config, const VolumeInfo& info, bool repair,
 int check_offline(const NodeConfig& config, const OfflineCheck& wish) {
   std::string why;
   std::vector<StoreFinding> findings;
+  Json report = Json::object();
   try {
-    if (const auto info = find_volume(config, wish.volume, &why))
-      why = look(config, *info, wish.repair, &findings);
+    if (const auto info = find_volume(config, wish.volume, &why)) {
+      why.clear();
+      look(config, *info, wish, &findings, &report);
+    }
   } catch (const LogFailure& failure) {
     findings.push_back({"log", failure.what(), false});
   } catch (const RowsUnreadable& unreadable) {
@@ -116,7 +129,7 @@ int check_offline(const NodeConfig& config, const OfflineCheck& wish) {
   for (const StoreFinding& finding : findings)
     found.push_back(
         {{"kind", finding.kind}, {"where", finding.where}, {"repaired", finding.repaired}});
-  Json report = {{"findings", std::move(found)}};
+  report["findings"] = std::move(found);
   if (!why.empty()) report["error"] = why;
   std::ofstream file(wish.report_path);
   file << report.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";

@@ -11,9 +11,12 @@
 namespace pairfs {
 
 struct OfflineCheck {
-  std::string volume;       // "1.0"
-  bool repair = false;      // mend what is good elsewhere
-  std::string report_path;  // gets {"findings": [...], "error": "..."} as JSON
+  std::string volume;     // "1.0"
+  bool repair = false;    // mend what is good elsewhere
+  bool only_log = false;  // look at this node's log, and at nothing else
+  // Gets {"findings": [...], "log": {"damaged", "last_epoch", "last_sequence"}, "error": "..."} as
+  // JSON; "log" is left out when there is none, "error" when there was none.
+  std::string report_path;
 };
 // The process's exit code: 0 when the check was carried out, whatever it found.
 int check_offline(const NodeConfig& config, const OfflineCheck& wish);

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "common/logging.h"
 #include "node/store/fields.h"
 
 namespace pairfs {
@@ -205,8 +206,12 @@ std::vector<Stripe> CheckpointWriter::write_stripe_uses() {
     const Bytes key = stripe_key(name.first, name.second);
     const auto row = rows_.get(key);
     auto use = row ? decode_stripe_use(key, *row) : std::nullopt;
-    ENSURE(use && use->live_blocks >= blocks, "stripe {}:{} is not accounted for", name.first,
-           name.second);
+    if (!use || use->live_blocks < blocks) {
+      // Nothing says that it is dead, so it stays until a check counts it anew.
+      log_error("stripe.not_accounted_for", "segment={} row={}",
+                RaidGroup::segment_name(name.first), name.second);
+      continue;
+    }
     use->live_blocks -= static_cast<uint32_t>(blocks);
     if (use->live_blocks > 0) {
       batch_->put(key, encode_stripe_use(*use));

@@ -82,8 +82,7 @@ void Keeper::clean(Instant deadline) {
   }
   for (int count = 1; scan_->valid(); ++count) {
     const auto extent = decode_extent(scan_->key(), scan_->value());
-    ENSURE(extent, "an extent row cannot be understood");
-    if (extent->kind == Extent::Kind::kStored &&
+    if (extent && extent->kind == Extent::Kind::kStored &&
         victims_.contains({extent->stripe.segment, extent->stripe.row})) {
       FieldReader key(scan_->key().substr(2));
       moves_.push_back({key.big<uint64_t>(), extent->from, extent->to(), extent->stripe.segment,

@@ -4,6 +4,7 @@
 #include "node/store/fields.h"
 #include "node/store/keeper.h"
 #include "node/store/layered_store.h"
+#include "node/store/stripe_count.h"
 
 namespace pairfs {
 namespace {
@@ -95,10 +96,34 @@ void DurableBase::load_segments() {
   uint64_t live = 0;
   for (auto row = parts_.table->rows(stripe_prefix(), end); row->valid(); row->next()) {
     const auto use = decode_stripe_use(row->key(), row->value());
-    ENSURE(use, "a stripe row cannot be understood");
+    if (!use) {
+      log_error("stripe.row_damaged", "volume={}", to_string(parts_.config.volume));
+      return count_segments();
+    }
     segment_uses_[use->stripe.segment].stripes[use->stripe.row] = {use->stripe, use->live_blocks};
     live += use->live_blocks;
   }
+  writer_.set_live_blocks(live);
+}
+
+// With a row of stripes damaged, a segment in use might look unused: all are counted and written
+// anew, durable with the next consistency point.
+void DurableBase::count_segments() {
+  parts_.findings.push_back({"stripe", "a stripe row cannot be understood", false});
+  segment_uses_.clear();
+  uint64_t live = 0;
+  auto batch = parts_.table->make_batch();
+  Bytes end = stripe_prefix();
+  ++end.back();
+  for (auto row = parts_.table->rows(stripe_prefix(), end); row->valid(); row->next())
+    batch->erase(row->key());
+  for (const auto& [name, counted] : count_stripes(*parts_.table, [](const std::string&) {})) {
+    const auto blocks = static_cast<uint32_t>(counted.blocks);
+    segment_uses_[name.first].stripes[name.second] = {counted.stripe, blocks};
+    live += blocks;
+    batch->put(stripe_key(name.first, name.second), encode_stripe_use({counted.stripe, blocks}));
+  }
+  if (!parts_.table->write(*batch).ok()) throw RowsUnreadable("stripes cannot be counted anew");
   writer_.set_live_blocks(live);
 }
 

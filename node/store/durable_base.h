@@ -71,6 +71,7 @@ class DurableBase final : public BaseStore {
   Result<Bytes> write_checkpoint(const Overlay& frozen, Sequence sequence);
   Status settle_opening();
   void load_segments();
+  void count_segments();
   void give_back();
   void punch(const std::vector<Stripe>& stripes);
   void remove_older_openings();

@@ -19,8 +19,7 @@ void ExtentCursor::load() {
   extent_.reset();
   if (!rows_->valid()) return;
   extent_ = decode_extent(rows_->key(), rows_->value());
-  // RocksDB's and the mirror's checksums hold for the row, so this is our own mistake.
-  ENSURE(extent_, "an extent row cannot be understood");
+  if (!extent_) throw RowsUnreadable("an extent row cannot be understood");
 }
 
 ReadEras::Era ReadEras::current() const {

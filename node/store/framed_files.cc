@@ -217,7 +217,8 @@ Status FramedFiles::recover_frame(const std::string& name, uint64_t frame, std::
         !frame_is_good(name, frame, {bytes.data(), bytes.size()})) {
       continue;
     }
-    if (only_look || bad_member >= group_.size() || !group_.member(bad_member).ok())
+    if (only_look || !group_.mends() || bad_member >= group_.size() ||
+        !group_.member(bad_member).ok())
       return success();
     auto& bad = group_.member(bad_member);
     const BytesView good(bytes.data(), bytes.size());

@@ -1,10 +1,8 @@
 // Keeper::check: everything that the store keeps, looked at once. Bad copies of what is good
 // elsewhere are mended with `repair`; so are rows that count what can be counted anew.
-#include <map>
-
 #include "common/map_store.h"
-#include "node/store/fields.h"
 #include "node/store/keeper.h"
+#include "node/store/stripe_count.h"
 
 namespace pairfs {
 
@@ -35,8 +33,10 @@ void Keeper::check_elements(bool repair, std::vector<StoreFinding>* findings) {
     auto& member = group_.member(i);
     const ElementName name = group_.name_of(i);
     if (!member.ok()) {
-      findings->push_back(
-          {"element", fmt::format("{} is {}", name.id, to_string(member.state.load())), false});
+      findings->push_back({"element",
+                           fmt::format("{} is {}{}", name.id, to_string(member.state.load()),
+                                       member.missing_why.empty() ? "" : ": " + member.missing_why),
+                           false});
       continue;
     }
     if (has_superblock(i)) continue;
@@ -79,40 +79,9 @@ void Keeper::check_metadata(bool repair, std::vector<StoreFinding>* findings) {
 
 // Each extent's stripe has a row, which counts the blocks in use.
 void Keeper::check_stripe_rows(bool repair, std::vector<StoreFinding>* findings) {
-  struct Counted {
-    Stripe stripe;
-    uint64_t blocks = 0;
-  };
-  std::map<std::pair<SegmentId, uint32_t>, Counted> counted;
-  const Bytes first = extent_prefix(0).substr(0, 2);
-  Bytes behind = first;
-  ++behind.back();
-  uint64_t inode_before = 0, end_before = 0;
-  for (auto row = parts_.table->rows(first, behind); row->valid(); row->next()) {
-    const auto extent = decode_extent(row->key(), row->value());
-    FieldReader key(row->key().substr(2));
-    const auto inode_id = key.big<uint64_t>();
-    if (!extent) {
-      findings->push_back(
-          {"extent", fmt::format("an extent row of inode {:x} cannot be understood", inode_id),
-           false});
-      continue;
-    }
-    if (inode_id == inode_before && extent->from < end_before)
-      findings->push_back(
-          {"extent", fmt::format("two extents of inode {:x} have block {}", inode_id, extent->from),
-           false});
-    inode_before = inode_id;
-    end_before = extent->to();
-    if (extent->kind != Extent::Kind::kStored) continue;
-    if (extent->first_block + extent->count > extent->stripe.blocks)
-      findings->push_back({"extent",
-                           fmt::format("an extent of inode {:x} goes beyond its stripe", inode_id),
-                           false});
-    auto& entry = counted[{extent->stripe.segment, extent->stripe.row}];
-    entry.stripe = extent->stripe;
-    entry.blocks += extent->count;
-  }
+  CountedStripes counted = count_stripes(*parts_.table, [&](std::string problem) {
+    findings->push_back({"extent", std::move(problem), false});
+  });
   auto batch = parts_.table->make_batch();
   bool changed = false;
   Bytes stripes_end = stripe_prefix();
@@ -120,7 +89,9 @@ void Keeper::check_stripe_rows(bool repair, std::vector<StoreFinding>* findings)
   for (auto row = parts_.table->rows(stripe_prefix(), stripes_end); row->valid(); row->next()) {
     const auto use = decode_stripe_use(row->key(), row->value());
     if (!use) {
-      findings->push_back({"stripe", "a stripe row cannot be understood", false});
+      findings->push_back({"stripe", "a stripe row cannot be understood", repair});
+      batch->erase(row->key());  // counted anew below, if it is one of a stripe in use
+      changed = true;
       continue;
     }
     const auto found = counted.find({use->stripe.segment, use->stripe.row});

@@ -38,6 +38,11 @@ class Opener {
   MemberState state_of(size_t index, bool* only_cautious) const;
   bool claim();
   bool check_manifests(std::vector<size_t>* sources);
+  bool has_current(size_t index, const std::string& directory);
+  void note_bad_metadata(size_t index, const std::string& file);
+  void mend_superblock(Element& element, size_t index, const std::string& name,
+                       const Superblock& superblock);
+  bool mend_metadata();
   bool build_directory(const std::vector<size_t>& sources);
   bool fill_directory(size_t member, const std::vector<size_t>& sources,
                       const std::set<std::string>& tables);
@@ -53,6 +58,7 @@ class Opener {
   std::shared_ptr<RaidGroup> group_;
   std::vector<size_t> metadata_members_;
   Bytes manifest_content_;
+  std::vector<size_t> bad_metadata_;  // members with a bad manifest or CURRENT
   std::vector<StoreFinding> findings_;
   std::string foreign_why_;  // of the first element that is somebody else's
 };
@@ -124,9 +130,26 @@ bool Opener::survey(std::vector<FoundElement>& elements) {
         break;
       }
       if (!found.newest || found.newest->opening < superblock->opening) found.newest = superblock;
+      if (bytes != encode_superblock(*superblock))
+        mend_superblock(element, i, entry.name, *superblock);
     }
   }
   return true;
+}
+
+// One of its two copies is bad.
+void Opener::mend_superblock(Element& element, size_t index, const std::string& name,
+                             const Superblock& superblock) {
+  StoreFinding finding{
+      "superblock", fmt::format("one copy in {} of {}", name, config_.elements[index].id), false};
+  if (config_.mending == StoreConfig::Mending::kAll) {
+    const Bytes bytes = encode_superblock(superblock);
+    const BytesView part = bytes;
+    Status written = element.write(name, 0, {&part, 1});
+    if (written.ok()) written = element.sync(name);
+    finding.repaired = written.ok();
+  }
+  findings_.push_back(std::move(finding));
 }
 
 // What the element is good for. `only_cautious`: nothing shows that it lacks something, but it was
@@ -267,18 +290,56 @@ bool Opener::check_manifests(std::vector<size_t>* sources) {
     if (content.ok() && crc32c(*content) == token_->manifest_crc) {
       manifest_content_ = std::move(*content);
       sources->push_back(i);
+      // Only a check looks at what nobody needs.
+      if (config_.mending != StoreConfig::Mending::kWhatIsRead && !has_current(i, directory))
+        note_bad_metadata(i, "CURRENT");
     } else {
       log_warn("manifest.unusable", "element={} directory={}", group_->member(i).name.id,
                directory);
-      findings_.push_back(
-          {"metadata",
-           fmt::format("{}/{} of {}", directory, token_->manifest, group_->member(i).name.id),
-           true});
+      note_bad_metadata(i, token_->manifest);
     }
   }
-  if (!sources->empty()) return true;
+  if (!sources->empty()) return config_.mending != StoreConfig::Mending::kAll || mend_metadata();
   return refuse("No element of volume {} has the metadata of consistency point {} ({}/{}).",
                 to_string(config_.volume), token_->sequence, directory, token_->manifest);
+}
+
+bool Opener::has_current(size_t index, const std::string& directory) {
+  char content[kFrameContentBytes];
+  FramedFiles files(*group_, {index});
+  const std::string name = directory + "/CURRENT";
+  const auto bytes = files.size(name);
+  return bytes.ok() && *bytes > 0 && *bytes <= sizeof content &&
+         files.read(name, *bytes, 0, content).ok();
+}
+
+// A file of the directory that the volume is opened from. An opening that serves has good ones of
+// its own, and no more need of these; a check comes back to them.
+void Opener::note_bad_metadata(size_t index, const std::string& file) {
+  findings_.push_back({"metadata",
+                       fmt::format("{}/{} of {}", metadata_directory(token_->opening), file,
+                                   group_->member(index).name.id),
+                       config_.mending == StoreConfig::Mending::kWhatIsRead});
+  if (bad_metadata_.empty() || bad_metadata_.back() != index) bad_metadata_.push_back(index);
+}
+
+// Puts good ones in the place of bad ones.
+bool Opener::mend_metadata() {
+  const std::string directory = metadata_directory(token_->opening);
+  for (const size_t i : bad_metadata_) {
+    FramedFiles files(*group_, {i});
+    bool mended = true;
+    for (const auto& [name, content] : {std::pair{token_->manifest, manifest_content_},
+                                        {std::string("CURRENT"), token_->manifest + "\n"}}) {
+      auto writer = files.create(directory + "/" + name);
+      mended = mended && writer.ok() && (*writer)->append(content).ok() && (*writer)->sync().ok();
+    }
+    mended = mended && group_->member(i).element->sync_directory(directory).ok();
+    for (StoreFinding& finding : findings_)
+      finding.repaired |= mended && finding.kind == "metadata" &&
+                          finding.where.ends_with(" of " + group_->member(i).name.id);
+  }
+  return true;
 }
 
 bool Opener::copy_table(size_t member, const std::vector<size_t>& sources,
@@ -313,11 +374,17 @@ bool Opener::fill_directory(size_t index, const std::vector<size_t>& sources,
       const Status linked = element.link(source, temporary + "/" + table);
       if (linked.ok()) continue;
       if (linked.error() != ENOENT) return ended(linked);
-      if (std::find(sources.begin(), sources.end(), index) != sources.end())
-        findings_.push_back(
-            {"metadata", fmt::format("{} of {} is gone", source, member.name.id), true});
       // A table that no member can give may be one that the manifest does not name.
-      if (!copy_table(index, sources, table)) (void)element.unlink(temporary + "/" + table);
+      const bool copied = copy_table(index, sources, table);
+      if (!copied) (void)element.unlink(temporary + "/" + table);
+      if (std::find(sources.begin(), sources.end(), index) == sources.end()) continue;
+      bool put_back = copied && config_.mending == StoreConfig::Mending::kAll;
+      if (put_back) {
+        const Status linked_back = element.link(temporary + "/" + table, source);
+        put_back = linked_back.ok() || linked_back.error() == EEXIST;  // reading it mended it
+      }
+      findings_.push_back({"metadata", fmt::format("{} of {} is gone", source, member.name.id),
+                           put_back || config_.mending == StoreConfig::Mending::kWhatIsRead});
     }
     FramedFiles files(*group_, {index});
     for (const auto& [name, content] : {std::pair{token_->manifest, manifest_content_},
@@ -368,6 +435,7 @@ std::optional<VolumeParts> Opener::open(std::vector<FoundElement> elements, Byte
     members.push_back(std::move(member));
   }
   group_ = std::make_shared<RaidGroup>(config_.raid_level, *layout, std::move(members));
+  if (config_.mending == StoreConfig::Mending::kNothing) group_->leave_as_it_is();
   std::vector<size_t> sources;
   if (!choose_members()) return std::nullopt;
   if (token_ && !check_manifests(&sources)) return std::nullopt;

@@ -81,6 +81,9 @@ class RaidGroup {
   // Another element takes the member's place; its state is not changed.
   void rename(size_t index, const ElementName& name);
   ElementName name_of(size_t index) const;
+  // From now on reads leave bad copies as they are. Before anything else is called.
+  void leave_as_it_is() { mends_ = false; }
+  bool mends() const { return mends_; }
   // Grows with every change of a state or a name.
   uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
   // Looks at each element: gone ones are missing from then on, and one that others filled up
@@ -141,6 +144,7 @@ class RaidGroup {
   const uint8_t level_;
   const RaidLayout layout_;
   Members members_;
+  bool mends_ = true;
   std::atomic<uint64_t> changes_ = 0;
   std::atomic<SegmentId> synced_to_ = 0;
   mutable std::mutex mutex_;                           // of the members' names, and of:

@@ -169,7 +169,7 @@ bool RaidGroup::recover_from_parity(const Stripe& stripe, uint32_t column, uint3
 
 void RaidGroup::repair(size_t index, const Stripe& stripe, uint32_t row, BytesView bytes) {
   Member& bad = member(index);
-  if (!bad.ok()) return;
+  if (!bad.ok() || !mends_) return;
   const auto written = bad.element->write(segment_name(stripe.segment),
                                           (stripe.row + row) * kBlockBytes, {&bytes, 1});
   if (!written.ok()) {

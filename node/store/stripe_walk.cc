@@ -1,5 +1,6 @@
 #include "node/store/stripe_walk.h"
 
+#include "common/logging.h"
 #include "common/map_store.h"
 
 namespace pairfs {
@@ -71,7 +72,10 @@ bool StripeWalk::looks_whole(SegmentId segment, const SegmentUse& use) const {
 bool StripeWalk::load(Instant deadline) {
   for (int count = 0; loading_->valid(); loading_->next()) {
     const auto extent = decode_extent(loading_->key(), loading_->value());
-    ENSURE(extent, "an extent row cannot be understood");
+    if (!extent) {
+      if (sum_.lost_blocks++ == 0) log_error("extent.damaged", "where=\"a walk over all stripes\"");
+      continue;
+    }
     if (extent->kind == Extent::Kind::kStored && extent->stripe.segment >= done_to_ &&
         extent->stripe.segment < window_end_ && !skipped_.contains(extent->stripe.segment)) {
       auto& found = window_[{extent->stripe.segment, extent->stripe.row}];

@@ -201,6 +201,10 @@ struct StoreConfig {
   std::function<std::unique_ptr<pairfs::Element>(const Element&, bool create, std::string* why)>
       open_element;
   size_t block_cache_bytes = 32 << 20;
+  // What opening and reading do about bad copies of what is good elsewhere: a volume that serves
+  // mends what it reads; a check leaves all as it is, or mends also what only it looks at.
+  enum class Mending { kWhatIsRead, kNothing, kAll };
+  Mending mending = Mending::kWhatIsRead;
 };
 
 // Opens the volume at the consistency point that `token` names (empty: a volume that never had

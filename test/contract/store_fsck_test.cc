@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include "node/store/extent.h"
+#include "node/store/row_table.h"
+#include "node/store/volume_files.h"
 #include "test/contract/damaged_volume.h"
 
 namespace pairfs::test {
@@ -30,6 +32,17 @@ void plant_row(DamagedVolume& volume, Bytes key, std::optional<Bytes> value) {
   changes.rows.push_back({std::move(key), std::move(value)});
   volume.store->apply(std::move(changes), volume.model.sequence);
   volume.checkpoint();
+}
+
+Bytes first_key_of(DamagedVolume& volume, const Bytes& prefix) {
+  Bytes first, end = prefix;
+  ++end.back();
+  volume.store->scan(prefix, end, [&](BytesView found, BytesView) {
+    first = Bytes(found);
+    return false;
+  });
+  REQUIRE(!first.empty());
+  return first;
 }
 
 struct Kind {
@@ -85,17 +98,7 @@ const Kind kKinds[] = {
        v.store->maintenance()->change({ElementWish::What::kFail, "e3", ""});
      }},
     {"a stripe without a row", "stripe", true,
-     [](auto& v) {
-       std::optional<Bytes> key;
-       Bytes end = stripe_prefix();
-       ++end.back();
-       v.store->scan(stripe_prefix(), end, [&](BytesView found, BytesView) {
-         key = Bytes(found);
-         return false;
-       });
-       REQUIRE(key);
-       plant_row(v, *key, std::nullopt);
-     }},
+     [](auto& v) { plant_row(v, first_key_of(v, stripe_prefix()), std::nullopt); }},
     {"a stripe that counts wrong", "stripe", true,
      [](auto& v) {
        std::optional<StripeUse> use;
@@ -110,6 +113,10 @@ const Kind kKinds[] = {
        ++use->live_blocks;
        plant_row(v, key, encode_stripe_use(*use));
      }},
+    {"a stripe row that cannot be understood", "stripe", true,
+     [](auto& v) { plant_row(v, first_key_of(v, stripe_prefix()), Bytes("rubbish")); }},
+    {"an extent row that cannot be understood", "extent", false,
+     [](auto& v) { plant_row(v, extent_key(77, 0), Bytes("rubbish")); }},
     {"two extents with one block", "extent", false,
      [](auto& v) {
        Extent zeros;
@@ -142,6 +149,80 @@ TEST_CASE("fsck finds each kind of damage, and with repair leaves only what no e
     CHECK(says(care->check(true)));
     if (kind.mended) volume.checkpoint();
     CHECK(care->check(false).empty() == kind.mended);
+  }
+}
+
+TEST_CASE("A damaged stripe row neither ends the process nor gives a segment in use away") {
+  DamagedVolume volume(5, 4, seed_or(42));
+  plant_row(volume, first_key_of(volume, stripe_prefix()), Bytes("rubbish"));
+  volume.reopen();
+  volume.check();
+  for (int i = 0; i < 20; ++i) volume.apply(random_changes(volume.random));
+  volume.checkpoint();  // older openings' files go, segments in use stay
+  volume.checkpoint();
+  volume.check();
+}
+
+TEST_CASE("A damaged extent row makes just its inode unreadable, and a scrub counts it") {
+  DamagedVolume volume(5, 4, seed_or(43));
+  plant_row(volume, extent_key(77, 0), Bytes("rubbish"));
+  volume.reopen();
+  CHECK_THROWS_AS((void)volume.store->plan_read(77, 0, 4096), RowsUnreadable);
+  volume.check();  // the model has no inode 77
+  auto care = volume.store->maintenance();
+  CHECK(care->change({ElementWish::What::kStartScrub, "", ""}) == "");
+  while (care->run(std::chrono::milliseconds(20))) {
+  }
+  CHECK(volume.store->status().scrub.lost_blocks == 1);
+}
+
+TEST_CASE("A check leaves bad copies as they are, and with repair puts good ones in their place") {
+  struct {
+    std::string part;
+    const char* found_as;
+  } const kinds[] = {{"MANIFEST", "metadata"},
+                     {"CURRENT", "metadata"},
+                     {".sst", "metadata"},
+                     {"superblock", "superblock"}};
+  using Mending = StoreConfig::Mending;
+  for (const auto& kind : kinds) {
+    for (const bool gone : {false, true}) {
+      if (gone && kind.part == "superblock") continue;  // then it is missing
+      CAPTURE(kind.part);
+      CAPTURE(gone);
+      DamagedVolume volume(5, 4, seed_or(44));
+      volume.store.reset();
+      const std::string opened_from = metadata_directory(decode_token(volume.token)->opening);
+      for (const std::string& name : volume.world.disks.files(0)) {
+        if (name.find(kind.part) == std::string::npos) continue;
+        if (name.starts_with("meta") && !name.starts_with(opened_from)) continue;
+        if (gone)
+          volume.world.disks.remove(0, name);
+        else
+          volume.world.disks.flip(0, name, 8);
+      }
+      const auto check = [&](Mending mending) {
+        volume.world.config.mending = mending;
+        std::string why;
+        const auto store = volume.world.open(volume.epoch, volume.token, &why);
+        REQUIRE_MESSAGE(store != nullptr, why);
+        auto care = store->maintenance();
+        std::vector<StoreFinding> all = care->opening_findings();
+        for (StoreFinding& finding : care->check(mending == Mending::kAll))
+          all.push_back(std::move(finding));
+        return all;
+      };
+      for (int i = 0; i < 2; ++i) {
+        const auto findings = check(Mending::kNothing);
+        REQUIRE(!findings.empty());
+        for (const StoreFinding& finding : findings) {
+          CHECK(finding.kind == kind.found_as);
+          CHECK(!finding.repaired);
+        }
+      }
+      for (const StoreFinding& finding : check(Mending::kAll)) CHECK(finding.repaired);
+      CHECK(check(Mending::kNothing).empty());
+    }
   }
 }
 
