@@ -34,9 +34,9 @@ using CommandList =
              MakeNode, CreateFile, MakeDirectory, MakeSymlink, MakeLink, Unlink, RemoveDirectory,
              Rename, Write, SetAttributes, SetXattr, RemoveXattr, Allocate, CopyRange, SetLock,
              CancelLock, OpenSession, CloseSession, FreeInode, UpdateAtime, ExpireSession,
-             BeginEpoch, ConsistencyPoint, ElementsChanged, NoteWriters, Prepare, Decide, Conclude,
-             ForgetTransaction, ResolveTransaction, ReceiveSlice, TakeSlice, GiveSlice, OpenSlice,
-             ClearSlice>;
+             BeginEpoch, ConsistencyPoint, ElementsChanged, NoteWriters, NoteUnanswered, Prepare,
+             Decide, Conclude, ForgetTransaction, ResolveTransaction, ReceiveSlice, TakeSlice,
+             GiveSlice, OpenSlice, ClearSlice>;
 
 template <class Visitor, class... Ts>
 void for_each_command_type(Visitor&& visitor, TypeList<Ts...>) {

@@ -41,7 +41,7 @@
   X(earlier_leases_forgotten) X(recall_not_waited_for)                                        \
   X(lease_survives_term) X(lease_survives_epoch) X(late_grant_believed) X(recall_unheeded)    \
   X(own_change_unnoticed) X(reads_overtake_recalls) X(writer_not_asked) X(writers_not_noted)  \
-  X(given_back_unwritten) X(writes_overtaken)
+  X(given_back_unwritten) X(writes_overtaken) X(unanswered_not_noted)
 
 #define PAIRFS_REACHED_POINTS(X)                                                              \
   X(p1_other_life_refused) X(p1_higher_epoch_seen) X(p2_ack_waits) X(p3_read_waits)           \
@@ -59,7 +59,7 @@
   X(ring_copied) X(ring_closed) X(ring_recovered)                                             \
   X(lease_recalled) X(lease_ran_out) X(answered_from_lease) X(late_grant_ignored)             \
   X(writer_let) X(writer_asked) X(earlier_writer_waited_for) X(written_behind)                \
-  X(behind_waited_for) X(give_back_waits_for_writes)
+  X(behind_waited_for) X(give_back_waits_for_writes) X(unanswered_noted)
 // clang-format on
 
 namespace pairfs::test_switch {

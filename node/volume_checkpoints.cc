@@ -23,6 +23,10 @@ void VolumeRuntime::consider_checkpoint() {
   const bool upkeep =
       services_.now() - last_checkpoint_ >= kMaintenancePeriod && store_->wants_checkpoint();
   if (!checkpoint_wanted_ && !upkeep && !room_watch_.wants_point() && !(changed && due)) return;
+  NoteUnanswered unanswered;
+  const std::vector<uint64_t> inodes = executor_->unanswered_changes();
+  if (inodes.size() > NoteUnanswered::kMax) return;  // there will be fewer soon
+  unanswered.inode_ids.assign(inodes.begin(), inodes.end());
   checkpoint_wanted_ = false;
   checkpointing_ = true;
   room_watch_.point_began();
@@ -33,6 +37,16 @@ void VolumeRuntime::consider_checkpoint() {
   const Sequence contains = log_->last();
   const uint32_t chain = log_->summary().last_chain;
   const std::shared_ptr<Checkpoint> checkpoint = store_->freeze();
+  // Behind what the point contains, and before its record.
+  if (!inodes.empty()) {
+    PAIRFS_REACHED(unanswered_noted);
+    execute_internal({.op = NoteUnanswered::kOp,
+                      .request = {0, kUnslotted, 0},
+                      .slice = 0,
+                      .body = SharedBytes::from(encode(unanswered)),
+                      .bulk = {},
+                      .volume = {}});
+  }
   auto token = std::make_shared<Result<Bytes>>(Errno{EIO});
   services_.run_on_worker([checkpoint, token] { *token = checkpoint->run(); },
                           [this, checkpoint, contains, chain, token, life = life_] {

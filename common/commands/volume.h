@@ -106,4 +106,20 @@ struct NoteWriters {
   }
 };
 
+// Inodes whose changes may not have been answered yet, as others' leases stood in the way, when a
+// consistency point began: an executor that starts from that point will not see the changes in the
+// log, and lets nobody see the inodes before the leases are back.
+struct NoteUnanswered {
+  static constexpr uint16_t kOp = 135;
+  static constexpr const char* kName = "NoteUnanswered";
+  static constexpr Kind kKind = Kind::kInternal;
+  using Reply = Empty;
+  static constexpr size_t kMax = 1 << 17;
+  CappedList<uint64_t, kMax> inode_ids;
+  template <class A>
+  void serialize(A& ar) {
+    ar(inode_ids);
+  }
+};
+
 }  // namespace pairfs

@@ -114,6 +114,14 @@ class VolumeExecutor final : public Executor {
     return state_.leases.take_recalls(now);
   }
   Instant recalls_wake() const override { return state_.leases.next_wake(); }
+  std::vector<uint64_t> unanswered_changes() const override {
+    std::vector<uint64_t> inodes = state_.leases.recalled_inodes();
+    if (state_.leases.has_unknown() && !PAIRFS_MUTANT(unanswered_not_noted))
+      inodes.insert(inodes.end(), state_.changed_before.begin(), state_.changed_before.end());
+    std::sort(inodes.begin(), inodes.end());
+    inodes.erase(std::unique(inodes.begin(), inodes.end()), inodes.end());
+    return inodes;
+  }
   bool is_waited_for(LeaseTable::Number recall) const override {
     return state_.leases.is_waited_for(recall);
   }

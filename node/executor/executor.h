@@ -167,6 +167,8 @@ class Executor {
   virtual std::vector<LeaseTable::Recall> take_recalls(Instant now) = 0;
   virtual Instant recalls_wake() const = 0;
   virtual bool is_waited_for(LeaseTable::Number recall) const = 0;
+  // Inodes with changes whose answers may wait for leases (NoteUnanswered).
+  virtual std::vector<uint64_t> unanswered_changes() const = 0;
 
   struct SessionStatus {
     SessionId id;

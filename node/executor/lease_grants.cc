@@ -67,10 +67,8 @@ bool note_changed(Context& context, const NamedInodes& named) {
     if (inode_id == 0 || inode_id == last) return;
     last = inode_id;
     any = true;
-    if (context.replaying) {
-      state.changed_before.insert(inode_id);
-      return;
-    }
+    if (context.replaying || state.leases.has_unknown()) state.changed_before.insert(inode_id);
+    if (context.replaying) return;
     want_back(context, inode_id, by);
     if (std::find(named.begin(), named.end(), inode_id) != named.end()) return;
     if (out.changed[0] == inode_id || out.changed[1] == inode_id) return;

@@ -195,6 +195,13 @@ bool LeaseTable::given_back(SessionId session, Number number) {
   return true;
 }
 
+std::vector<uint64_t> LeaseTable::recalled_inodes() const {
+  std::vector<uint64_t> inodes;
+  for (const auto& [number, open] : recalls_)
+    if (open.inode_id != 0 && !PAIRFS_MUTANT(unanswered_not_noted)) inodes.push_back(open.inode_id);
+  return inodes;
+}
+
 void LeaseTable::end_recall(Number number) {
   const auto found = recalls_.find(number);
   if (found == recalls_.end()) return;

@@ -92,6 +92,7 @@ class LeaseTable {
   // The same for what earlier executors granted.
   void add_unknown_waits(SessionId asker, std::vector<Number>& waits) const;
   bool has_unknown() const { return unknown_ != 0; }
+  std::vector<uint64_t> recalled_inodes() const;
   bool is_waited_for(Number number) const { return recalls_.contains(number); }
   // The session answered. False: nothing waited for that.
   bool given_back(SessionId session, Number number);

@@ -100,6 +100,7 @@ constexpr Description kMutants[] = {
     PAIRFS_DESCRIBE(writers_not_noted, "a new executor does not know who answers writes itself"),
     PAIRFS_DESCRIBE(given_back_unwritten, "a file is given back before its writes are executed"),
     PAIRFS_DESCRIBE(writes_overtaken, "a client's commands pass writes that it has answered"),
+    PAIRFS_DESCRIBE(unanswered_not_noted, "a new executor forgets changes that wait for leases"),
     PAIRFS_DESCRIBE(own_change_unnoticed, "a client's own change leaves its cache as it was"),
 };
 #undef PAIRFS_BETWEEN

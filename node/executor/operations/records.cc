@@ -18,4 +18,10 @@ Result<Empty> run(Context& context, NoteWriters& command) {
   return Empty{};
 }
 
+Result<Empty> run(Context& context, NoteUnanswered& command) {
+  if (context.replaying)
+    context.state.changed_before.insert(command.inode_ids.begin(), command.inode_ids.end());
+  return Empty{};
+}
+
 }  // namespace pairfs
