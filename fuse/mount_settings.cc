@@ -161,7 +161,7 @@ bool apply_options(const std::string& options, MountSettings* settings, std::str
     } else if (!is_ignored(option)) {
       *why = fmt::format(
           "unknown mount option \"{}\"; there are allow_other, default_permissions, ro, noatime, "
-          "nocache, sync, "
+          "nocache, async, sync, "
           "retry=forever|SECONDS, wait, nonempty, router=embedded|separate, fsname=NAME, [no]suid, "
           "[no]dev "
           "and [no]exec",
@@ -208,7 +208,7 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
       ->type_name("FILE");
   app.add_option(
          "-o", options,
-         "Options: allow_other, ro, noatime, nocache, sync, retry=forever|SECONDS, wait, nonempty,"
+         "Options: allow_other, ro, noatime, nocache, async, sync, retry=forever|SECONDS, wait, nonempty,"
          " router=embedded|separate, fsname=NAME")
       ->type_name("OPTION[,OPTION...]");
   app.add_flag("-f,--foreground", settings.foreground, "Stay in the foreground");

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A mount answers writes of files that nobody else looks at before they are executed. Whatever it answered,
+"""With -o async a mount answers writes of files that nobody else looks at before they are executed. Whatever it answered,
 others see; nothing of it is lost with a node, nor with the mount once the file is closed or synced; and a
 process that writes can be killed while the servers are away."""
 # time-limit: 300
@@ -132,12 +132,12 @@ def killed_while_the_servers_are_frozen(cluster):
 
 
 with Cluster(pairs=2) as cluster:
-    cluster.up()
+    cluster.up("-o", "async")
     other = cluster.top / "other"
     other.mkdir()
     cluster.others.append(other)
     routers = ",".join(r["endpoint"] for r in cluster.status()[1]["routers"])
-    result = pairfs("mount", routers, other)
+    result = pairfs("mount", routers, other, "-o", "async")
     expect(result.returncode == 0, f"mount: {result.stdout}{result.stderr}")
     write_here_look_there(cluster.mount, other)
     while_nodes_die(cluster, other)
