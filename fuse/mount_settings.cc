@@ -206,10 +206,10 @@ std::optional<MountSettings> read_mount_settings(int argc, char** argv, int* exi
                  "TOML file with routers, mountpoint, options, ready_file, log.file, log.level; "
                  "stays in the foreground, as daemons under a supervisor do")
       ->type_name("FILE");
-  app.add_option(
-         "-o", options,
-         "Options: allow_other, ro, noatime, nocache, async, sync, retry=forever|SECONDS, wait, nonempty,"
-         " router=embedded|separate, fsname=NAME")
+  app.add_option("-o", options,
+                 "Options: allow_other, ro, noatime, nocache, async, sync, retry=forever|SECONDS, "
+                 "wait, nonempty,"
+                 " router=embedded|separate, fsname=NAME")
       ->type_name("OPTION[,OPTION...]");
   app.add_flag("-f,--foreground", settings.foreground, "Stay in the foreground");
   app.add_flag("--replace", settings.replace, "First detach a dead mount from PATH");
