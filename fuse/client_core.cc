@@ -24,6 +24,8 @@ ClientCore::ClientCore(Settings settings)
 void ClientCore::note_submitted(const Open& command, Request& request) {
   request.changes_opens = true;
   request.inode = command.inode;
+  // A late answer to a write through an earlier handle may have made it a writer once more.
+  cache_.end_writer(command.inode.id);
   opens_.opening(command.inode);
 }
 

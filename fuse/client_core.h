@@ -185,7 +185,7 @@ class ClientCore {
     SharedBytes bulk;
     uint32_t bulk_crc = 0;
 
-    std::array<uint64_t, 3> about{};          // the inodes that it names; 0: none
+    std::array<uint64_t, 2> about{};          // the files that it names; 0: none
     uint64_t write_begin = 0, write_end = 0;  // of a Write that does not append
     bool behind = false;                      // of a Write: its caller has been answered
 

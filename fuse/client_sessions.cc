@@ -105,7 +105,10 @@ bool ClientCore::sessions_ended() const {
 // ---- open inodes ----
 
 void ClientCore::release(InodeRef inode, Instant now) {
-  if (const auto count = opens_.release(inode)) send_close(inode, *count, now);
+  const auto count = opens_.release(inode);
+  if (!count) return;
+  cache_.end_writer(inode.id);  // as the executor does at the Close
+  send_close(inode, *count, now);
 }
 
 void ClientCore::send_close(InodeRef inode, uint32_t count, Instant now) {

@@ -168,6 +168,28 @@ TEST_CASE("a name's attributes that may be older than an answered write are aske
   CHECK(driver.outcome(ticket) == 0);
 }
 
+TEST_CASE("who has closed a file is not its writer any more, nor who opens it again") {
+  Writer writer;
+  ClientDriver& driver = writer.driver;
+  const auto open = [&] {
+    driver.core.submit(Open{.inode = kFile}, driver.now);
+    AttributesReply reply;
+    reply.attributes.inode = kFile;
+    writer.answer(driver.expect(Open::kOp), encode(reply), 0);
+  };
+  open();
+  CHECK_FALSE(writer.may_write());
+  writer.become_writer();
+  CHECK(writer.may_write());
+  driver.core.release(kFile, driver.now);
+  CHECK_FALSE(writer.may_write());
+  // The executor has ended it, too; an answer on its way from before that does not revive it.
+  writer.answer(driver.expect(Close::kOp), encode(Empty{}), 0);
+  writer.become_writer();
+  open();
+  CHECK_FALSE(writer.may_write());
+}
+
 TEST_CASE("a writer that is far behind says so") {
   Writer writer;
   uint64_t offset = 0;
