@@ -114,8 +114,10 @@ std::string MountStatistics::json() const {
     else
       named += fmt::format("\"{}\":{},", name, requests_[op]);
   }
-  return fmt::format("{{\"requests\":{},\"commands\":{},\"by_request\":{{{}\"OTHER\":{}}}}}\n", all,
-                     commands_.json(), named, others);
+  return fmt::format(
+      "{{\"requests\":{},\"commands\":{},\"written_behind\":{},\"by_request\":{{{}\"OTHER\":{}}}}}"
+      "\n",
+      all, commands_.json(), written_behind_, named, others);
 }
 
 }  // namespace pairfs

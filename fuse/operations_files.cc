@@ -83,6 +83,7 @@ void write_file(fuse_req_t req, fuse_ino_t, const char* data, size_t size, off_t
   if (asks_to_kill_privileges(mount.raw_request.view()))
     clear_privileges(request, *handle, command);
   if (!from_pages && mount.core.may_write_behind(command, size, mount.caller.now())) {
+    mount.statistics.count_written_behind();
     mount.core.write_behind(command, mount.caller.now(), mount.keep(data, size));
     request->watch();
     mount.caller.when_not_far_behind([request, size] { request->written(size); });

@@ -3,6 +3,7 @@
 others see; nothing of it is lost with a node, nor with the mount once the file is closed or synced; and a
 process that writes can be killed while the servers are away."""
 # time-limit: 300
+import json
 import os
 import random
 import signal
@@ -22,6 +23,10 @@ def block(number):
     return number.to_bytes(8, "little") * (BLOCK // 8)
 
 
+def written_behind(mount):
+    return json.loads(os.getxattr(mount, "pairfs.stats"))["written_behind"]
+
+
 def check(path, model):
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -39,12 +44,17 @@ def write_here_look_there(here, there):
     draw = random.Random(1)
     model, number = {}, 0
     ends = [os.open(path, os.O_RDWR | os.O_CREAT) for path in (here / "shared", there / "shared")]
-    for _ in range(150):
+    for _ in range(60):
         doer = draw.randrange(2)
-        for _ in range(draw.randrange(1, 40)):
+        # A file that was just asked back has no writer for 200 ms.
+        until = time.monotonic() + draw.choice((0, 0.01, 0.4))
+        while time.monotonic() < until or number == 0:
             number, at = number + 1, draw.randrange(64)
             os.pwrite(ends[doer], block(number), at * BLOCK)
             model[at] = number
+        # The very last one, while it may still be on its way.
+        seen = os.pread(ends[1 - doer], BLOCK, at * BLOCK)
+        expect(seen == block(number), f"block {at}: {number} was just written, {seen[:8].hex()} is seen")
         what = draw.randrange(3)
         if what == 0:
             expect(os.stat((there, here)[doer] / "shared").st_size == (max(model) + 1) * BLOCK, "its size")
@@ -140,7 +150,11 @@ with Cluster(pairs=2) as cluster:
     result = pairfs("mount", routers, other, "-o", "async")
     expect(result.returncode == 0, f"mount: {result.stdout}{result.stderr}")
     write_here_look_there(cluster.mount, other)
+    for mount in (cluster.mount, other):
+        expect(written_behind(mount) > 50, f"writes of {mount} were answered before they were executed")
+    before = written_behind(cluster.mount)
     while_nodes_die(cluster, other)
+    expect(written_behind(cluster.mount) > before + 50, "writes were answered while nodes died")
     while_the_mount_dies(cluster, other)
     wait_until(lambda: cluster.pid("mount") and os.path.ismount(cluster.mount), "it is mounted again")
     wait_until(cluster.healthy, "all is well")
