@@ -7,6 +7,17 @@
 namespace pairfs {
 namespace {
 
+// The directory of a name; nullopt: the request has been answered.
+std::optional<InodeRef> directory_of(Mount& mount, const RequestPtr& request, fuse_ino_t parent,
+                                     const char* name) {
+  auto directory = mount.inode_of(request, parent);
+  if (directory && is_name_too_long(name)) {
+    request->error(ENAMETOOLONG);
+    directory.reset();
+  }
+  return directory;
+}
+
 // A name that leads to something else each time it is looked at is looked up so often in one
 // request.
 constexpr unsigned kLookupsMax = 100;
@@ -31,12 +42,8 @@ void find_name(Mount& mount, const RequestPtr& request, const Lookup& command, u
 void lookup(fuse_req_t req, fuse_ino_t parent, const char* name) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
-  const auto directory = mount.inode_of(request, parent);
+  const auto directory = directory_of(mount, request, parent, name);
   if (!directory) return;
-  if (is_name_too_long(name)) {
-    request->error(ENAMETOOLONG);
-    return;
-  }
   Lookup command;
   command.parent = *directory;
   command.name = BytesView(name);
@@ -61,12 +68,8 @@ template <class C, class Fill>
 void make_entry(fuse_req_t req, fuse_ino_t parent, const char* name, Fill&& fill) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
-  const auto directory = mount.inode_of(request, parent);
+  const auto directory = directory_of(mount, request, parent, name);
   if (!directory) return;
-  if (is_name_too_long(name)) {
-    request->error(ENAMETOOLONG);
-    return;
-  }
   C command;
   command.parent = *directory;
   command.name = BytesView(name);
@@ -120,12 +123,8 @@ template <class C>
 void remove_name(fuse_req_t req, fuse_ino_t parent, const char* name) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
-  const auto directory = mount.inode_of(request, parent);
+  const auto directory = directory_of(mount, request, parent, name);
   if (!directory) return;
-  if (is_name_too_long(name)) {
-    request->error(ENAMETOOLONG);
-    return;
-  }
   C command;
   command.parent = *directory;
   command.name = BytesView(name);
@@ -234,12 +233,8 @@ void create(fuse_req_t req, fuse_ino_t parent, const char* name, mode_t mode,
             fuse_file_info* info) {
   Mount& mount = Mount::of(req);
   const RequestPtr request = mount.begin(req);
-  const auto directory = mount.inode_of(request, parent);
+  const auto directory = directory_of(mount, request, parent, name);
   if (!directory) return;
-  if (is_name_too_long(name)) {
-    request->error(ENAMETOOLONG);
-    return;
-  }
   Creation creation{{}, *info};
   creation.command.parent = *directory;
   creation.command.name = BytesView(name);

@@ -156,16 +156,7 @@ void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput
   pending->header.lease_grants = executed.lease_grants;
   std::copy_n(executed.changed, 2, pending->header.changed);
   if (executed.logged) {
-    LogRecord record;
-    record.epoch = core_.record_epoch();
-    record.op = input.op;
-    record.slice = input.slice;
-    record.request = input.request;
-    record.error = executed.error;
-    record.outcome_crc = executed.outcome_crc;
-    record.body = SharedBytes::from(std::move(executed.resolved_body));
-    record.bulk = input.bulk;
-    append(std::move(record));
+    append_command(input, executed);
     if (executed.error == 0) note_change(input.op);
     const Instant logged = services_.now();
     latencies_.log.add(logged - std::exchange(pending->executed, logged));
@@ -198,9 +189,7 @@ void VolumeRuntime::execute(std::shared_ptr<Pending> pending, const CommandInput
   pending_.push_back(std::move(pending));
 }
 
-void VolumeRuntime::execute_internal(const CommandInput& input) {
-  Executed executed = run_command(input);
-  if (!executed.logged) return;
+void VolumeRuntime::append_command(const CommandInput& input, Executed& executed) {
   LogRecord record;
   record.epoch = core_.record_epoch();
   record.op = input.op;
@@ -211,6 +200,12 @@ void VolumeRuntime::execute_internal(const CommandInput& input) {
   record.body = SharedBytes::from(std::move(executed.resolved_body));
   record.bulk = input.bulk;
   append(std::move(record));
+}
+
+void VolumeRuntime::execute_internal(const CommandInput& input) {
+  Executed executed = run_command(input);
+  if (!executed.logged) return;
+  append_command(input, executed);
   note_change(input.op);
   ++commands_since_checkpoint_;
 }

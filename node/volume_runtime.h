@@ -185,6 +185,7 @@ class VolumeRuntime final : public LogView {
   bool copy_in_memory(const LinkMessage& message);
   void serve_ring();
   void append(LogRecord record);
+  void append_command(const CommandInput& input, Executed& executed);
   bool refuse(ReplyStatus* status) const;
   void execute(std::shared_ptr<Pending> pending, const CommandInput& input);
   void coordinate(const CoordinatorEvent& event);

@@ -68,7 +68,7 @@ void VolumeRuntime::run_slices() {
   }
   slices_wake_ = effects.wake_at;
   for (const SliceEffects::Send& send : effects.send) {
-    if (send.input.op == TakeSlice::kOp)
+    if (send.when_durable)
       send_when_durable(send);
     else
       send_for_slice(send);
@@ -109,8 +109,6 @@ void VolumeRuntime::send_for_slice(const SliceEffects::Send& send) {
                          });
 }
 
-// With a slice the target gets answers, of which none may be of what a takeover could still undo
-// here: it would keep the request from ever being executed (P3).
 void VolumeRuntime::send_when_durable(const SliceEffects::Send& send) {
   if (!slices_waiting_.insert(send.tag).second) return;
   sync([this, send, life = life_](bool durable) {

@@ -94,6 +94,8 @@ struct SliceEffects {
   struct Send {
     uint64_t tag = 0;
     CommandInput input;
+    // Not before all that is logged here is on stable storage at both nodes.
+    bool when_durable = false;
   };
   struct Fetch {
     uint64_t tag = 0;

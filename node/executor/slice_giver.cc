@@ -109,8 +109,15 @@ void SliceGivers::send(Giver& giver, const C& command, Instant now, SharedBytes 
                             .body = SharedBytes::from(encode(command)),
                             .bulk = std::move(bulk),
                             .volume = command.volume};
+  send_again(giver, now);
+}
+
+void SliceGivers::send_again(Giver& giver, Instant now) {
   giver.resend_at = now + kResendAfter;
-  effects_.send.push_back({giver.tag, *giver.sent});
+  // With a slice the target gets answers, of which none may be of what a takeover could still undo
+  // here: it would keep the request from ever being executed (P3).
+  const bool when_durable = giver.sent->op == TakeSlice::kOp;
+  effects_.send.push_back({giver.tag, *giver.sent, when_durable});
 }
 
 SliceEffects SliceGivers::step(Instant now) {
@@ -127,10 +134,7 @@ SliceEffects SliceGivers::step(Instant now) {
       else
         give_up(giver, now);
     }
-    if (giver.sent && now >= giver.resend_at) {
-      giver.resend_at = now + kResendAfter;
-      effects_.send.push_back({giver.tag, *giver.sent});
-    }
+    if (giver.sent && now >= giver.resend_at) send_again(giver, now);
     if (giver.tag == 0 && now >= giver.wait_until) advance(giver, now);
   }
   for (const Slice slice : std::exchange(done_, {})) givers_.erase(slice);
@@ -360,8 +364,7 @@ void SliceGivers::on_part(Giver& giver, const Bytes& reply, Instant now) {
   if (decoded->count == giver.parts && giver.parts == 0) {  // it clears what was there before
     giver.tag = next_tag_++;
     giver.sent = sent;
-    giver.resend_at = now + kResendAfter;
-    effects_.send.push_back({giver.tag, sent});
+    send_again(giver, now);
   } else if (decoded->count == giver.parts + 1U) {
     ++giver.parts;
   } else {

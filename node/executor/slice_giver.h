@@ -79,6 +79,7 @@ class SliceGivers {
   void on_part(Giver& giver, const Bytes& reply, Instant now);
   template <class C>
   void send(Giver& giver, const C& command, Instant now, SharedBytes bulk = {});
+  void send_again(Giver& giver, Instant now);
   void thaw(Giver& giver);
   bool may_give_up(const Giver& giver) const;
 
